@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from parley.clock import now_ms
 from parley.config import Deployment
 from parley.limit import Limit
 from parley.limits.rules import LimitRules, Share
@@ -20,13 +21,21 @@ from parley.protocol.turn_request import TurnRequest
 from parley.providers import call
 from parley.providers.retry import RetrySchedule
 from parley.storage.history_cache import HistoryCache
-from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry, PauseEntry
 from parley.storage.table import Table
 from parley.turn.context import TurnServices
 from parley.turn.finish import LEAST_SPEECH_MS, Outcome
 from parley.turn.start import run_turn
 from tests.unit.atomic import AtomicClient
-from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire, broken, spoken
+from tests.unit.fakes import (
+    FakeResponder,
+    FakeSynthesizer,
+    FakeTranscriber,
+    Wire,
+    broken,
+    spoken,
+    until,
+)
 from tests.unit.memory import REF, MemoryStore
 
 SENTENCE = "A sentence that takes some time to be spoken" + ", and more" * 8 + ". "
@@ -127,6 +136,22 @@ async def test_a_turn_that_asked_the_model_in_vain_is_charged_a_second(table: Ta
     assert outcome is not None
     assert outcome.reason == "failed"
     assert (stage.usage.audio_ms, stage.usage.speech_ms) == (0, LEAST_SPEECH_MS)
+
+
+async def test_a_turn_that_is_stopped_while_a_reply_is_held_back_is_charged_a_second(
+    table: Table,
+) -> None:
+    stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
+    said = spoken("Good morning to you.")
+    stage.store.inboxes.put_chunk(REF, "t", ChunkEntry(1, said))
+    stage.store.inboxes.put_pause(REF, "t", PauseEntry(1, 1))
+    running = asyncio.create_task(stage.run(text=None, pauses=True))
+    await until(lambda: stage.responder.prompts)
+    stage.store.inboxes.put_interrupt(REF, "t", InterruptEntry(0, now_ms()))
+    outcome = await running
+    assert outcome is not None
+    assert (outcome.reason, outcome.metrics.preemptive_tries) == ("interrupted", 1)
+    assert stage.usage.speech_ms == LEAST_SPEECH_MS
 
 
 async def test_a_turn_in_which_nothing_was_said_is_charged_nothing(table: Table) -> None:

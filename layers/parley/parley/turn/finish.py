@@ -56,7 +56,7 @@ class TurnFinisher:
             return
         audio_ms = self._heard_audio_ms()
         speech_ms = self._pipeline.reply.speech_ms if self._pipeline.reply else 0.0
-        if self._pipeline.asked.is_set():
+        if self._pipeline.has_asked:
             speech_ms = max(speech_ms, LEAST_SPEECH_MS)
         self._turn.persistence.write_usage(
             lambda: meter.charge_turn(request.session, audio_ms, speech_ms)

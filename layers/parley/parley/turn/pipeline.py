@@ -331,6 +331,11 @@ class Pipeline:
         return draft
 
     @property
+    def has_asked(self) -> bool:
+        """Whether the model has been asked, for the reply or ahead of it."""
+        return self.asked.is_set() or self._preemption.tries > 0
+
+    @property
     def unseen_replies(self) -> list[ReplyStage]:
         """The replies that were begun and not wanted, which providers are paid for all the same."""
         left = self._draft.reply if self._draft is not None else None
