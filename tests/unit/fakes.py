@@ -145,9 +145,9 @@ class FakeTranscript:
             self._out.put_nowait(TranscriptPiece(self._text, False, language, "confirmed"))
         return self._provider.confirms
 
-    def tell(self, sign: TurnSign) -> None:
+    def tell(self, sign: TurnSign, text: str | None = None) -> None:
         """Say that the turn may be over, or is not."""
-        self._out.put_nowait(TranscriptPiece(self._text, False, "", sign))
+        self._out.put_nowait(TranscriptPiece(self._text if text is None else text, False, "", sign))
 
     async def finish(self) -> None:
         self.finished = True

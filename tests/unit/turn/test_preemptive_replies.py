@@ -13,6 +13,7 @@ from parley.protocol.messages import Audio, Metrics, ReplyText, Transcript
 from parley.providers.circuit_breaker import OPEN_S, OPENS_AFTER
 from parley.providers.rules import CallRules
 from parley.turn import preemption
+from parley.turn.preemption import Commit, Decision, Preemption
 from tests.unit.fakes import (
     CHAR_MS,
     FakeResponder,
@@ -270,6 +271,27 @@ async def test_another_language_than_presumed_makes_it_void() -> None:
     assert tried(metrics) == (1, False, len(ANSWER))
     assert [settings.language for _, settings in stage.synthesizer.opened] == ["en", "de"]
     assert [prompt.language for prompt in stage.responder.prompts] == ["en", "de"]
+
+
+async def test_what_comes_behind_the_end_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(transcriber=FakeTranscriber(confirms=True, mute=True))
+    advance = Preemption.advance
+
+    def with_more_on_its_way(self: Preemption, now_s: float) -> list[Decision]:
+        decisions = advance(self, now_s)
+        if any(isinstance(decision, Commit) for decision in decisions):
+            stage.transcriber.streams[0].tell("", "What")
+        return decisions
+
+    monkeypatch.setattr(Preemption, "advance", with_more_on_its_way)
+    scene = Scene(stage)
+    await scene.pause()
+    await until(lambda: stage.transcriber.streams[0].flushes)
+    stage.end(CHUNKS, pause=1)
+    await scene.over()
+    assert [event.final for event in stage.wire.of(Transcript)].index(True) == (
+        len(stage.wire.of(Transcript)) - 1
+    )
 
 
 # --- tools ------------------------------------------------------------------------------

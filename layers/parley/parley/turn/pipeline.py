@@ -402,6 +402,8 @@ class Pipeline:
         )
 
     def _take_partial(self, piece: TranscriptPiece) -> None:
+        if self.user_text:  # it was on its way when the utterance was over
+            return
         now = time.monotonic()
         if piece.text != self._told_partial:
             self._told_partial = piece.text
