@@ -87,7 +87,7 @@ SAMPLES: list[protocol.ServerEvent] = [
     protocol.SessionEnded(
         session_id="s",
         reason="silence",
-        usage=protocol.Usage(1, 2, 3, 4, 5, 6, True, 8, 9, 10, 11),
+        usage=protocol.Usage(1, 2, 3, 4, 5, 6, True, 8, 9, 10, 11, 12, 13),
     ),
     protocol.Error(
         code="audio_gap",
