@@ -139,7 +139,9 @@ class Talk:
         assert self._stage.errors == [], self._stage.logged
         assert self._stage.wire.end.reason == "completed"
         assert self._stage.text == ANSWER
-        assert self._stage.audio == self._sound.take()
+        # A transcriber that takes an end for likely has a reply begun, which may be void: unheard.
+        assert self._sound.take().endswith(self._stage.audio)
+        assert self._stage.audio
         if text is None:
             transcripts = [e.text for e in events if isinstance(e, Transcript) and e.final]
             assert [plain(each) for each in transcripts] == [plain(QUESTION)]
@@ -263,7 +265,8 @@ async def test_a_combination_converses_through_the_whole_stack(
         spoken = await conversation.speak(question)
         assert (spoken.reason, spoken.text) == ("completed", ANSWER)
         assert plain(spoken.transcript or "") == plain(QUESTION)
-        assert spoken.audio == sound.take()
+        assert spoken.audio
+        assert sound.take().endswith(spoken.audio)  # before it, what was begun in vain
 
         turn, come_ms = conversation.say(STORY), 0.0
         async for event in turn:
