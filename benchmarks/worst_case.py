@@ -38,7 +38,7 @@ REFUSE_S = 0.05
 """What it takes to refuse the longest body that a function is given, beside `REQUEST_S`."""
 LOG_BYTES = 1_000
 """Of one invocation, in JSON."""
-ANSWER_UNITS_PER_S = 66
+ANSWER_UNITS_PER_S = 64
 """Write units of a second of the reply's audio (24 kHz) that is kept: an answer over HTTP, or
 events that a client has not received."""
 AUDIO_BYTES_PER_S = 64_000

@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from benchmarks.billed_table import BilledRelay, kind_of, value_bytes
 from parley.storage.table import Table
+from tests import moto_table
 from tests.moto_table import create_table
 
 
@@ -45,7 +46,7 @@ async def counted(upstream: str) -> AsyncIterator[tuple[BilledRelay, Table]]:
     async with relay.running():
         relay.lead_to(upstream, own)
         url = relay.urls["TurnFunction"]
-        yield relay, Table(client(url), "table")
+        yield relay, Table(moto_table.client("dynamodb", endpoint_url=url), "table")
 
 
 def item(sk: str, size: int, pk: str = "SESSION#s") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -352,7 +353,9 @@ async def test_ten_sessions_at_once_share_nothing(
         assert not words(reply.text) & {n.lower() for n in NAMES if n != name}
     records = [r for r in world.stack.elevenlabs.requests() if "multi-stream" in r["path"]]
     made = [world.stack.elevenlabs.audio(record["id"], "out") for record in records]
-    assert sorted(made) == sorted(reply.audio for reply in (*first, *second))
+    unheard = Counter(made) - Counter(reply.audio for reply in (*first, *second))
+    # What was begun in vain before an utterance was over is made too, and nobody hears it.
+    assert len(made) == len(NAMES) * 2 + unheard.total()
 
 
 def words(text: str) -> set[str]:

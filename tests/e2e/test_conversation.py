@@ -51,7 +51,9 @@ async def test_ten_turns_typed_and_spoken(stack: Stack, speech: Speech) -> None:
     assert "Alice" in replies[1].text, "the second turn's answer depends on the first"
     assert "five" in replies[2].text.lower() or "5" in replies[2].text
     assert "Alice" in replies[8].text
-    assert made_by_synthesizer(stack) == [reply.audio for reply in replies]
+    made = iter(made_by_synthesizer(stack))
+    # In order; what was begun in vain before an utterance was over is between them, unheard.
+    assert all(reply.audio in made for reply in replies)
 
 
 async def test_reply_audio_is_timed_word_by_word(stack: Stack) -> None:

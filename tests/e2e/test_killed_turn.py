@@ -125,7 +125,7 @@ async def test_a_function_that_dies_when_nobody_waits_for_it_is_found_by_its_lea
     async with opened(impatient.url) as client:
         await client.send(type="user_message", turn_id="t", text=LONG)
         await client.until("t", lambda reply: bool(reply.events and client.faults))
-        assert impatient.kill("TurnFunction") == 1
+        assert impatient.kill("TurnFunction") >= 1  # and what was woken beside it
         killed_at = time.monotonic()
         while not client.has_ended("t"):
             await client.send(type="ping", sent_at=ASKED_AT, turn_id="t")

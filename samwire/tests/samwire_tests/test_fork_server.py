@@ -167,7 +167,7 @@ async def test_one_that_nobody_waits_for_any_more_is_no_trouble(tmp_path: Path) 
     problems: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, each: problems.append(each))
     variables = {**os.environ, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"}
-    nothing = {"installed": [], "own": {}}
+    nothing: dict[str, Any] = {"installed": [], "own": {}}
     server = await ForkServer.start("app.handler", tmp_path, variables, "{}", nothing)
     with open(os.devnull, "w") as output:
         given_up = asyncio.create_task(server.fork(variables, output.fileno()))
