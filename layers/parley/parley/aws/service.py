@@ -187,7 +187,7 @@ class Service:
     def _pause_s(self, attempt: int, answer: Answer | None, *, throttled: bool) -> float:
         """Return the pause before the next attempt: longer each time, and drawn by lot."""
         longest = (THROTTLED_PAUSE_S if throttled else self._rules.pause_s) * 2.0 ** (attempt - 1)
-        drawn = random.random() * min(longest, MAX_PAUSE_S)  # noqa: S311 # nosec B311 - no secret
+        drawn = random.random() * min(longest, MAX_PAUSE_S)  # noqa: S311  # nosec B311
         wished = "" if answer is None else answer.headers.get("x-amz-retry-after", "")
         if not (wished.isascii() and wished.isdigit()):
             return drawn
