@@ -25,6 +25,8 @@ MAX_ENVIRONMENTS = 32
 """Processes of one function: one machine is not a region. What comes beyond waits."""
 MOST_PATIENCE_S = 0.5
 """However long starts take: an invocation that has waited for so long has another one begun."""
+AT_ONCE = 2
+"""As many environments are started as soon as so many invocations come at once."""
 _SAMPLES = 4
 """Invocations that count when it is told how long one takes."""
 MAX_STARTING = max(2, os.cpu_count() or 2)
@@ -192,7 +194,12 @@ class Pool:
             return
         waiting = [each for each in self._waiting if not each.found.done()]
         wanted = len(waiting)
-        if not waiting or self._are_soon_free(waiting):
+        if not waiting:
+            return
+        if self._are_soon_free(waiting):
+            # Nobody waits for it. The next two messages of a connection run at once, as on AWS.
+            if len(self._idle) + len(self._busy) + len(self._starting) < AT_ONCE:
+                self._start_one()
             return
         while (
             len(self._starting) < min(wanted, MAX_STARTING)
