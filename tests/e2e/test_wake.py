@@ -19,7 +19,9 @@ async def test_the_first_turn_after_init_is_warm(stack: Stack) -> None:
 
 
 async def test_a_turn_that_nothing_has_woken_is_cold(stack: Stack) -> None:
+    before = stack.log.stat().st_size
     async with opened(stack.url) as client:
+        await until(lambda: ended_invocations(stack, before))  # or it would wake the next one
         stack.renew("TurnFunction")
         reply = await client.say("Good morning.")
     assert reply.end["metrics"]["cold"] is True
