@@ -149,7 +149,7 @@ def parsers() -> dict[str, Call]:
             pass
 
     def by_http_client() -> None:
-        answer = http.client.HTTPResponse(_Answered())  # type: ignore[arg-type]
+        answer = http.client.HTTPResponse(_Answered())  # type: ignore[arg-type]  # no socket
         answer.begin()
         answer.read()
 

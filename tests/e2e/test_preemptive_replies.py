@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -21,19 +23,24 @@ PAUSE = bytes(32 * 400)
 FINAL_MS, PARTIAL_MS = 400, 20
 
 
-@pytest.fixture(scope="module")
-def tone_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+@contextmanager
+def tones(folder: Path, standins: Standins, **parameters: str) -> Iterator[Stack]:
     """A stack whose transcriber hears tones, and takes its time for the final transcript."""
     with ToneTranscriber(VOCABULARY, PARTIAL_MS, FINAL_MS).running() as url:
-        parameters = {
+        chosen = {
             "Transcriber": "cartesia",
             "TranscriptionBaseUrl": url,
             "CartesiaApiKey": STANDIN_KEY,
-            "ToolsFile": "demo.toml",
+            **parameters,
         }
-        folder = tmp_path_factory.mktemp("tones")
-        with running_stack(folder, parameters=parameters, standins=standins) as stack:
+        with running_stack(folder, parameters=chosen, standins=standins) as stack:
             yield stack
+
+
+@pytest.fixture(scope="module")
+def tone_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+    with tones(tmp_path_factory.mktemp("tones"), standins, ToolsFile="demo.toml") as stack:
+        yield stack
 
 
 @pytest.fixture(autouse=True)
@@ -150,24 +157,14 @@ async def test_an_interruption_during_a_try_leaves_nothing(tone_stack: Stack) ->
 async def test_switched_off_nothing_begins_before_the_end(
     tmp_path_factory: pytest.TempPathFactory, standins: Standins
 ) -> None:
-    with ToneTranscriber(VOCABULARY, PARTIAL_MS, FINAL_MS).running() as url:
-        parameters = {
-            "Transcriber": "cartesia",
-            "TranscriptionBaseUrl": url,
-            "CartesiaApiKey": STANDIN_KEY,
-            "PreemptiveReplies": "off",
-        }
-        folder = tmp_path_factory.mktemp("off")
-        with running_stack(folder, parameters=parameters, standins=standins) as stack:
-            async with opened(stack.url) as client:
-                assert "preemptive_replies" not in client.ready["choices"] or (
-                    client.ready["choices"]["preemptive_replies"] is False
-                )
-                said = await HandsFree(client).say(TONES["what time is it"])
-                metrics = said.reply.end["metrics"]
-                assert "preemptive_tries" not in metrics
-                assert metrics["transcript_ms"] >= FINAL_MS * 0.9
-                assert asked(stack) == [said.reply.transcript]
+    with tones(tmp_path_factory.mktemp("off"), standins, PreemptiveReplies="off") as stack:
+        async with opened(stack.url) as client:
+            assert not client.ready["choices"].get("preemptive_replies", False)
+            said = await HandsFree(client).say(TONES["what time is it"])
+            metrics = said.reply.end["metrics"]
+            assert "preemptive_tries" not in metrics
+            assert metrics["transcript_ms"] >= FINAL_MS * 0.9
+            assert asked(stack) == [said.reply.transcript]
 
 
 async def test_the_transcribers_own_signs_begin_a_reply(

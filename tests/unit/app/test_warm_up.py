@@ -106,13 +106,15 @@ async def test_a_responder_that_must_not_be_asked_twice_keeps_no_connection() ->
     assert stage.responder.warmed_up == 0
 
 
-async def test_what_fails_is_logged_by_its_cause_and_fails_nothing() -> None:
+async def test_what_fails_is_logged_by_its_cause_and_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stage = Stage()
 
     async def unreachable() -> None:
         raise OSError("the secret cannot be read")
 
-    stage.responder.warm_up = unreachable  # type: ignore[method-assign]
+    monkeypatch.setattr(stage.responder, "warm_up", unreachable)
     await wake(stage, Connections(PostRefused(403)))
     found = {fields["part"]: fields["error"] for name, fields in stage.logged}
     assert found == {"posts": "PostRefused", "responder": "OSError"}
@@ -136,6 +138,6 @@ async def test_a_wake_waits_for_no_provider_for_long(monkeypatch: pytest.MonkeyP
         finally:
             cancelled.set()
 
-    stage.transcriber.warm_up = hang  # type: ignore[method-assign]
+    monkeypatch.setattr(stage.transcriber, "warm_up", hang)
     await asyncio.wait_for(wake(stage), 5)
     assert cancelled.is_set()

@@ -174,12 +174,22 @@ async def test_nothing_of_it_is_left_when_the_user_goes_on() -> None:
     assert metrics.audio_ms == both_ms > len(scene.stage.audio) / 48
 
 
+async def until_opened(stage: Stage, count: int) -> None:
+    """Wait until so many connections to the voice have been opened."""
+    await until(lambda: len(stage.synthesizer.opened) == count)
+
+
+async def until_asked(stage: Stage, count: int) -> None:
+    """Wait until the model has been asked so often."""
+    await until(lambda: len(stage.responder.prompts) >= count)
+
+
 async def test_a_third_pause_begins_nothing() -> None:
     scene = Scene(Stage())
     for number, text in enumerate(("What tim", ASK), 1):
         await scene.pause(number, text)
         scene.stage.pause(number, 0, over=True)
-        await until(lambda opened=number + 1: len(scene.stage.synthesizer.opened) == opened)  # type: ignore[misc]
+        await until_opened(scene.stage, number + 1)
     scene.stage.say(MORE, end=False)
     scene.stage.pause(3, MORE_CHUNKS)
     scene.stage.end(MORE_CHUNKS, pause=3)
@@ -223,7 +233,7 @@ async def test_a_void_reply_is_no_failure_of_its_provider() -> None:
         stage.say(ASK, f"t{turn}", end=False)
         stage.pause(1, CHUNKS, f"t{turn}")
         before = len(stage.responder.prompts)
-        await until(lambda before=before: len(stage.responder.prompts) > before)  # type: ignore[misc]
+        await until_asked(stage, before + 1)
         stage.interrupt(0, f"t{turn}")
         await scene.running
         stage.wire = type(stage.wire)()

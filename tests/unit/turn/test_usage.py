@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 import pytest
@@ -124,12 +125,19 @@ async def test_replies_that_were_begun_in_vain_count() -> None:
     stage = Stage(responder=TellingResponder())
     running = asyncio.create_task(stage.run(None, pauses=True))
     streams = stage.synthesizer.streams
+
+    def spoken(number: int) -> bool:
+        return len(streams) >= number and streams[number - 1].finished
+
+    def opened(count: int) -> bool:
+        return len(streams) == count
+
     for number, text in enumerate(("One two.", "One two. Three four."), 1):
         stage.say(text, end=False)
         stage.pause(number, -(-len(text) // 4))
-        await until(lambda number=number: len(streams) >= number and streams[number - 1].finished)  # type: ignore[misc]
+        await until(functools.partial(spoken, number))
         stage.pause(number, 0, over=True)
-        await until(lambda number=number: len(streams) == number + 1)  # type: ignore[misc]
+        await until(functools.partial(opened, number + 1))
     stage.say("One two. Three four. Five.")
     await running
     (end,) = stage.wire.of(TurnEnd)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # httpx imports its command line wherever click and rich are installed, as a deployer's packages may
 # have them: 0.1 s and 4 MB. It does without if the import fails.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: not to be had
 
 
 class Environment:
