@@ -47,6 +47,7 @@ def _conversation(page: Page, server: ScriptedServer) -> None:
     second.audio(tone(440, 9, 24_000), words=WORDS, chunk_ms=1_000)
     until_sounding(page, 500)
     page.keyboard.press("Escape")
+    server.wait_for("interrupt")
     second.end(REPLY, "interrupted", heard="A story about the sea,")
     expect(page.locator(".turn").nth(1).locator(".numbers")).to_contain_text("total")
 

@@ -117,6 +117,7 @@ def test_what_was_not_heard_is_called_so(
         reply.audio(tone(440, 9, 24_000), words=WORDS, chunk_ms=1_000)
         until_sounding(page, 200)
         page.keyboard.press("Escape")
+        server.wait_for("interrupt")
         reply.end(REPLY, "interrupted", heard=heard, **more)
     where = "roughly from here not heard" if estimated else "not heard"
     rest = REPLY.removeprefix(heard).strip()
