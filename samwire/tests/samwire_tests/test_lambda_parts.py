@@ -219,6 +219,33 @@ def test_a_change_in_a_shared_layer_is_noticed_by_each_function_once(tmp_path: P
     assert other.changed() == []
 
 
+@pytest.mark.parametrize("what", ["edited", "made", "made below", "removed", "moved"])
+def test_a_tree_that_has_not_changed_for_long_is_looked_at_as_well(
+    tmp_path: Path, what: str
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for name in ("a.py", "b.py"):
+        (inner / name).write_text("x")
+    for path in (tmp_path, inner):  # as old as a source usually is
+        os.utime(path, (1, 1))
+    sources = Folders().sources([tmp_path])
+    match what:
+        case "edited":
+            (inner / "a.py").write_text("xy")
+        case "made":
+            (inner / "c.py").write_text("x")
+        case "made below":
+            (inner / "deeper").mkdir()
+            (inner / "deeper" / "c.py").write_text("x")
+        case "removed":
+            (inner / "a.py").unlink()
+        case "moved":
+            inner.rename(tmp_path / "outer")
+    names = {"made": ["c.py"], "made below": ["c.py"], "moved": ["a.py", "b.py"] * 2}
+    assert changed(sources) == names.get(what, ["a.py"])
+
+
 @pytest.mark.parametrize("name", ["__pycache__/a.pyc", ".git/index", "stack.log"])
 def test_what_is_no_source_is_not_looked_at(tmp_path: Path, name: str) -> None:
     sources = Folders().sources([tmp_path])

@@ -11,6 +11,8 @@ _SHARE = 20
 """Looking takes at most one part in so many of the time: a large tree is looked at rarely."""
 _IGNORED = frozenset({"__pycache__", "node_modules"})
 _IGNORED_SUFFIXES = (".pyc", ".log")
+_TICK_NS = 2_000_000_000
+"""The longest step of a file system's clock: FAT has one of two seconds."""
 
 State = tuple[int, int]
 """A file's time of change and its size."""
@@ -26,6 +28,8 @@ class Folder:
         self._path = str(path)
         self._next_look_s = 0.0
         self._files: dict[str, State] = {}
+        self._folders: dict[str, int] = {}
+        self._settled = False
         self.version = 0
         """Another number whenever the files are others."""
 
@@ -33,13 +37,38 @@ class Folder:
         """Return them as they are, or were when they were looked at a moment ago."""
         if time.monotonic() >= self._next_look_s:
             began = time.thread_time()  # what others made us wait for is no cost of looking
-            found = dict(_files(self._path))
+            found = self._look_again() if self._settled else None
+            if found is None:
+                found = self._look()
             cost_s = time.thread_time() - began
             self._next_look_s = time.monotonic() + cost_s * _SHARE
             if found != self._files:
                 self._files = found
                 self.version += 1
         return self._files
+
+    def _look(self) -> dict[str, State]:
+        """Return the files that are there, and note their folders."""
+        began_ns = time.time_ns()
+        self._folders = {}
+        found = dict(_files(self._path, self._folders))
+        # A folder that has only just changed may change again within one tick of its clock.
+        newest_ns = max(self._folders.values(), default=began_ns)
+        self._settled = newest_ns < began_ns - _TICK_NS
+        return found
+
+    def _look_again(self) -> dict[str, State] | None:
+        """Return the files that were there, as they are now; None if there may be others.
+
+        To ask after what is known takes half the time of listing it.
+        """
+        try:
+            for path, changed_ns in self._folders.items():
+                if os.stat(path).st_mtime_ns != changed_ns:
+                    return None
+            return {path: _state(os.stat(path)) for path in self._files}
+        except OSError:  # removed meanwhile
+            return None
 
 
 class Folders:
@@ -80,9 +109,14 @@ class Sources:
         return {path: state for each in self._folders for path, state in each.files().items()}
 
 
-def _files(folder: str) -> Iterator[tuple[str, State]]:
-    """Return files with their times of change and sizes; hidden and generated ones are left out."""
+def _files(folder: str, folders: dict[str, int]) -> Iterator[tuple[str, State]]:
+    """Return files with their times of change and sizes; hidden and generated ones are left out.
+
+    Args:
+        folders: takes the time of change of each folder.
+    """
     try:
+        folders[folder] = os.stat(folder).st_mtime_ns  # before: what comes later is seen next time
         entries = list(os.scandir(folder))
     except OSError:
         return
@@ -92,9 +126,12 @@ def _files(folder: str) -> Iterator[tuple[str, State]]:
             continue
         try:
             if entry.is_dir():
-                yield from _files(entry.path)
+                yield from _files(entry.path, folders)
             else:
-                status = entry.stat()
-                yield entry.path, (status.st_mtime_ns, status.st_size)
+                yield entry.path, _state(entry.stat())
         except OSError:  # removed meanwhile
             continue
+
+
+def _state(status: os.stat_result) -> State:
+    return status.st_mtime_ns, status.st_size
