@@ -8,6 +8,7 @@ turn it is a `TurnRequest`, by an asynchronous invocation, and of a wake before 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import Any
 
@@ -22,6 +23,11 @@ from parley.principal import parse_session_id
 from parley.protocol.turn_request import TurnRequest, WakeRequest
 from parley.turn.telemetry import report_turn
 from parley.websocket.arrival import Arrivals, Envelope
+
+SWITCH_S = 0.0005
+"""How long one thread may keep others from running. Posts run in threads beside the loop, which
+decodes what comes of the voice: by Python's default of 5 ms the first sound waits for that."""
+sys.setswitchinterval(SWITCH_S)
 
 logger = Logger()
 metrics = Metrics()
