@@ -7,7 +7,10 @@ delays on its way: first token, tokens up to the first clause, first byte of spe
 for a spoken turn the final transcript.
 
     python -m benchmarks.first_audio [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
-        [--latency aws]
+        [--latency aws] [--memory 512 768]
+
+`--memory` measures the turn function with these memory sizes instead, each with the share of a
+processor that it buys.
 
 `--latency` measures everything twice, as it is and with delays that the emulator adds to AWS's hops
 (samwire/docs/guide.md), and prints a table for docs/performance.md.
@@ -21,11 +24,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import platform
+import re
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +41,7 @@ import httpx
 from benchmarks.floor import Floor
 from parley.text.sentence_splitter import SentenceSplitter
 from tests.e2e.raw import RawClient, Reply, opened
-from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
+from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
 
 LLM_FIRST_TOKEN_MS = 150
 LLM_TOKEN_MS = 10
@@ -271,20 +277,64 @@ def rows(here: Results, with_hops: Results) -> list[str]:
     return lines
 
 
-def _cells(series: Series) -> str:
+def _cells(series: Series, between: str = " | ") -> str:
     spread = f"{min(series.samples):.1f} to {series.percentile(0.9):.1f}"
-    return f"**{series.median:.1f}** | {spread}"
+    return f"**{series.median:.1f}**{between}{spread}"
 
 
-def run(turns: int, parameters: dict[str, str], options: tuple[str, ...]) -> Results:
+def run(
+    turns: int,
+    parameters: dict[str, str],
+    options: tuple[str, ...],
+    template: Path = ROOT / "template.yaml",
+) -> Results:
     """Start a stack and measure it."""
     results = Results()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), parameters=parameters, prewarm=0, options=options) as stack,
+        running_stack(
+            Path(folder),
+            template=template,
+            parameters=parameters,
+            prewarm=0,
+            options=options,
+        ) as stack,
     ):
         asyncio.run(measure(stack, turns, results))
     return results
+
+
+@contextlib.contextmanager
+def turn_function_of(memory_mb: int) -> Iterator[Path]:
+    """Give a template whose turn function has another memory size, beside the one that is deployed:
+    its paths are relative to it."""
+    text = (ROOT / "template.yaml").read_text()
+    size = re.compile(r"(\n  TurnFunction:\n(?:    .*\n|\n)*?      MemorySize: )\d+")
+    changed, count = size.subn(rf"\g<1>{memory_mb}", text)
+    if count != 1:
+        raise RuntimeError("the turn function's MemorySize is not where it was")
+    path = ROOT / f".template-{memory_mb}.yaml"
+    path.write_text(changed)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def show_memory(turns: int, parameters: dict[str, str], sizes: list[int]) -> dict[str, Any]:
+    """Measure memory sizes in turn, and print what the first sound has of them."""
+    found: dict[str, Any] = {}
+    print("\n| memory, MB | typed: first audio over the ideal, ms | spoken | n |")
+    print("| --- | --- | --- | --- |")
+    for memory_mb in sizes:
+        with turn_function_of(memory_mb) as template:
+            results = run(turns, parameters, ("--limit-processor",), template)
+        typed, spoken = (results.series[f"{kind}: over the ideal"] for kind in ("typed", "spoken"))
+        counts = f"{len(typed.samples)}, {len(spoken.samples)}"
+        cells = " | ".join(_cells(each, ", ") for each in (typed, spoken))
+        print(f"| {memory_mb} | {cells} | {counts} |", flush=True)
+        found[str(memory_mb)] = {name: each.as_json() for name, each in results.series.items()}
+    return found
 
 
 def main() -> None:
@@ -296,9 +346,22 @@ def main() -> None:
         "--parameter-overrides", nargs="*", default=[], metavar="KEY=VALUE", help="the template's"
     )
     parser.add_argument("--latency", help="aws, a file or JSON: measure with it as well")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="MB",
+        help="compare these sizes",
+    )
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, {arguments.turns} turns")
     parameters = dict(each.split("=", 1) for each in arguments.parameter_overrides)
+    if arguments.memory:
+        sizes = show_memory(arguments.turns, parameters, arguments.memory)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(sizes, indent=2) + "\n")
+        return
     results = run(arguments.turns, parameters, ())
     show(results)
     figures: dict[str, Any] = {name: each.as_json() for name, each in results.series.items()}

@@ -121,7 +121,8 @@ class Tally:
             partial = event["type"] == "transcript" and not event["final"]
             if not partial and at_s < said.ended_at_s:
                 early_ms = (said.ended_at_s - at_s) * 1000
-                self.noticed.append(f"{event['type']} {early_ms:.0f} ms before the end")
+                what = f"{event['type']} {event.get('code', '')}".rstrip()
+                self.noticed.append(f"{what} {early_ms:.0f} ms before the end")
         if reply.end["reason"] != "completed":
             self.failed[reply.end.get("code") or reply.end["reason"]] += 1
         elif any(event["type"] == "audio" for event in reply.events):
