@@ -10,7 +10,16 @@ import pytest
 
 from parley.providers import call
 from parley.providers.retry import RetrySchedule
-from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
+from parley.turn import delivery
+from tests.handlers.loading import (
+    NO_ACK_WAIT_S,
+    QUICK_RETRIES_S,
+    VARIABLES,
+    Context,
+    create_secret,
+    event,
+    load,
+)
 from tests.moto_table import client, create_table, mock_aws, moto_server
 
 
@@ -31,6 +40,8 @@ def variables(monkeypatch: pytest.MonkeyPatch, services: tuple[Any, Any, str]) -
     monkeypatch.setenv("AWS_ENDPOINT_URL", services[2])
     # No provider comes to be there in two seconds.
     monkeypatch.setattr(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S))
+    # No client is there to acknowledge a turn, and each wait reads the inbox all the time.
+    monkeypatch.setattr(delivery, "ACK_WAIT_S", NO_ACK_WAIT_S)
 
 
 @pytest.fixture

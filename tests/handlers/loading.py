@@ -28,6 +28,7 @@ VARIABLES = {
 }
 """What the functions see; no provider is there."""
 QUICK_RETRIES_S = (0.01, 0.02)
+NO_ACK_WAIT_S = 0.05
 
 
 @dataclass

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from parley.aws import management_api
 from parley.providers import call
 from parley.providers.retry import RetrySchedule
+from parley.turn.output import sender
 from tests.handlers.loading import QUICK_RETRIES_S, Context, create_secret, event, load
 from tests.moto_table import client, create_table, mock_aws, moto_server
+
+NOBODY = "https://127.0.0.1:9/dev"
+"""Where a turn's posts go, all in vain."""
 
 
 def sample(name: str, **body: Any) -> dict[str, Any]:
@@ -73,6 +78,7 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
     there.send(type="audio_chunk", turn_id="u", seq=1, audio=audio)
     there.send(type="audio_chunk", turn_id="u", seq=1, audio=audio + "!")
     typed = {**event("turn-typed"), "session": f"default/anonymous/{session}", "text": words}
+    typed["endpoint"] = NOBODY
     there.turn.handler(typed, Context())
     there.ask(text=words)
     there.ask(text=[words])
@@ -91,6 +97,9 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
 def main() -> None:
     words, audio, file = sys.argv[1:]
     patch.object(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S)).start()
+    # Nobody comes to take a post in 20 seconds either; it is given up as after them.
+    patch.object(management_api, "THROTTLE_DELAYS_S", QUICK_RETRIES_S).start()
+    patch.object(sender, "REFUSED_GIVE_UP_S", 0.1).start()
     with mock_aws(), moto_server() as url:
         os.environ["AWS_ENDPOINT_URL"] = url
         table = client("dynamodb")

@@ -26,6 +26,7 @@ from tests.handlers.loading import ROOT, Context, event, items, load
 def turn(aws: Any) -> Iterator[ModuleType]:
     """The turn function; Lambda never closes its event loop, a test must."""
     app = load("turn")
+    app.environment.management_api.post = lambda *_post: None  # there is no API Gateway to take it
     yield app
     app.runner._loop.close()
 

@@ -63,6 +63,7 @@ def test_the_second_responder_replies_when_the_first_is_not_there(
     message.send("init")
     payload = {**event("turn-typed"), "session": ANONYMOUS.session(message.posts[0]["session_id"])}
     turn = load("turn")
+    turn.environment.management_api.post = message.post  # there is no API Gateway to take it
     assert turn.handler(payload, Context()) == {"reason": "completed"}
     turn.runner._loop.close()
     replies = [
