@@ -11,6 +11,7 @@ floor that it imports.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def imports(package: Path) -> list[Import]:
+@functools.cache
+def imports(package: Path) -> tuple[Import, ...]:
     """Return the imports between the modules of a package, those inside functions included."""
     known = modules(package)
     found: set[tuple[str, str]] = set()
@@ -73,7 +75,7 @@ def imports(package: Path) -> list[Import]:
         for imported in _names(ast.parse(path.read_text()), name, path):
             if imported in known and imported != name:
                 found.add((name, imported))
-    return [Import(*pair) for pair in sorted(found)]
+    return tuple(Import(*pair) for pair in sorted(found))
 
 
 def _names(tree: ast.AST, name: str, path: Path) -> Iterator[str]:
