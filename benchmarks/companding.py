@@ -4,7 +4,8 @@ Downloads Debian's recordings with their texts (Asterisk's prompts, spoken by Al
 16 kHz, and PocketSphinx's test data) and three recognisers into a folder: PocketSphinx, Moonshine
 tiny-en and Whisper tiny.en. Each hears every recording as PCM, and as what is left of it after each
 coding, as the clients code it in chunks and the turn function decodes it. The errors are compared
-utterance by utterance. Then: how long it takes to decode a chunk, and how large it is.
+utterance by utterance. Then: how large a chunk is in each coding, and in zlib without a loss, and
+how long it takes a processor to encode and decode it.
 
     python -m benchmarks.companding [--folder DIR] [--most 568] [--ears pocketsphinx moonshine …]
         [--level-db -30] [--noise-db 10]
@@ -19,12 +20,15 @@ import gzip
 import itertools
 import random
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 import wave
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +54,9 @@ LONGEST_S = 20
 """Of a longer recording Moonshine repeats a part again and again, in PCM and in µ-law."""
 CHUNK_BYTES = 15_360
 """480 ms of PCM, as the clients send it."""
+LOSSY = ("µ-law", "DVI4")
+TIMED = 60
+"""How many recordings are coded to see how long that takes."""
 RESAMPLES = 2_000
 SEED = 711
 PROMPTS = "usr/share/asterisk/sounds/en_US_f_Allison"
@@ -115,8 +122,26 @@ def fetch(folder: Path) -> Path:
 # --- what follows runs where the recognisers are ------------------------------
 
 
-def codings() -> dict[str, Callable[[bytes], bytes]]:
-    """Return what makes of a recording's PCM what the transcriber gets of it."""
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How speech is coded on its way.
+
+    Attributes:
+        encoder: returns what codes one utterance, chunk by chunk.
+        decode: makes PCM of a chunk.
+    """
+
+    encoder: Callable[[], Callable[[bytes], bytes]]
+    decode: Callable[[bytes], bytes]
+
+    def heard(self, pcm: bytes) -> bytes:
+        """Return what the transcriber gets of a recording."""
+        encode = self.encoder()
+        return b"".join(self.decode(encode(chunk)) for chunk in chunks_of(pcm))
+
+
+def codings() -> dict[str, Coding]:
+    """Return the codings, by their names."""
     for package in ("layers/parley", "client/python/src"):
         sys.path.insert(0, str(ROOT / package))
     from parley.audio.dvi4 import decode_dvi4
@@ -124,11 +149,41 @@ def codings() -> dict[str, Callable[[bytes], bytes]]:
     from parley_client.dvi4 import Dvi4Encoder
     from parley_client.mulaw import encode_mulaw
 
-    def in_dvi4(pcm: bytes) -> bytes:
-        encoder = Dvi4Encoder()
-        return b"".join(decode_dvi4(encoder.encode(chunk)) for chunk in chunks_of(pcm))
+    return {
+        "µ-law": Coding(lambda: encode_mulaw, decode_mulaw),
+        "DVI4": Coding(lambda: Dvi4Encoder().encode, decode_dvi4),
+        "µ-law, deltas in zlib": Coding(lambda: lambda pcm: deflated(encode_mulaw(pcm)), bytes),
+    }
 
-    return {"µ-law": lambda pcm: decode_mulaw(encode_mulaw(pcm)), "DVI4": in_dvi4}
+
+def deflated(coded: bytes) -> bytes:
+    """Return bytes by how much each differs from the one before, in zlib at its quickest."""
+    pairs = zip(coded, b"\0" + coded, strict=False)
+    return zlib.compress(bytes((byte - before) & 0xFF for byte, before in pairs), 1)
+
+
+def print_chunks(sound: Sequence[bytes]) -> None:
+    """Print how large chunks are in each coding, and how long one takes to encode and decode."""
+    print("\n| coding | bytes | encode, ms | decode, ms |")
+    print("| --- | --- | --- | --- |")
+    whole = 0
+    for name, coding in codings().items():
+        took: dict[str, list[float]] = {"encode": [], "decode": []}
+        size = 0
+        for pcm in sound[:TIMED]:
+            encode = coding.encoder()
+            for chunk in chunks_of(pcm):
+                began_s = time.process_time()
+                coded = encode(chunk)
+                encoded_s = time.process_time()
+                coding.decode(coded)
+                if len(chunk) == CHUNK_BYTES:
+                    took["encode"].append(encoded_s - began_s)
+                    took["decode"].append(time.process_time() - encoded_s)
+                size += len(coded)
+        whole = whole or size
+        encode_ms, decode_ms = (1000 * statistics.median(each) for each in took.values())
+        print(f"| {name} | {size / whole:.3f} of µ-law | {encode_ms:.2f} | {decode_ms:.2f} |")
 
 
 def chunks_of(pcm: bytes) -> Iterator[bytes]:
@@ -150,8 +205,8 @@ def compare(asked: argparse.Namespace) -> None:
     sound = [change(pcm, asked.level_db, asked.noise_db) for pcm in sound]
     said = [normalize(recording.text).split() for recording in recordings]
     coded = {"PCM": sound}
-    for coding, code in codings().items():
-        coded[coding] = [code(pcm) for pcm in sound]
+    for name in LOSSY:
+        coded[name] = [codings()[name].heard(pcm) for pcm in sound]
     seconds = sum(map(len, sound)) / 2 / RATE_HZ
     words = sum(map(len, said))
     print(f"{len(said)} recordings, {words} words, {seconds:.0f} s", flush=True)
@@ -182,6 +237,7 @@ def compare(asked: argparse.Namespace) -> None:
             if len({tuple(each[number]) for each in heard.values()}) > 1:
                 lines = (" ".join(each[number][:40]) for each in heard.values())
                 print(recording.path.name, " ".join(text), *lines, sep="\n  ", file=sys.stderr)
+    print_chunks(sound)
 
 
 def change(pcm: bytes, level_db: float, noise_db: float | None) -> bytes:
