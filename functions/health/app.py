@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -19,6 +18,7 @@ from parley.aws.service import PROBES
 from parley.config import Deployment
 from parley.http.dispatcher import Dispatcher
 from parley.http.health import KEEP_S, ROUTES, DeepHealth, HealthHandlers, build_checks
+from parley.providers.http_client import make_http_client
 from parley.storage.table import Table
 
 logger = Logger()
@@ -26,9 +26,7 @@ deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()
 keys = ApiKeys(deployment.secret_arn, int(KEEP_S), PROBES)
 table = Table(DynamoDB(PROBES), deployment.table)
-provider_context = build_context(
-    deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
-)
+provider_context = build_context(deployment, keys, make_http_client(), lambda _event, _fields: None)
 tool_keys = (
     ApiKeys(deployment.tool_secret_arn, int(KEEP_S), PROBES) if deployment.tool_secret_arn else None
 )

@@ -11,17 +11,15 @@ from typing import Any
 
 import httpx
 
+from parley.providers.http_client import make_http_client
 from parley.providers.llm import ReplyPiece
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-TLS = httpx.create_ssl_context()
-
-
 def http_client() -> httpx.AsyncClient:
-    """A client as the functions have it: reading the authorities for each takes 30 ms."""
-    return httpx.AsyncClient(verify=TLS)
+    """A client as the functions have it."""
+    return make_http_client()
 
 
 def spoken(piece: ReplyPiece) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from parley.protocol.messages import Stage
 from parley.providers.registry import STAGES
+from samwire.runtime.definitions import Definitions
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "layers" / "parley" / "parley"
@@ -175,6 +176,19 @@ def test_a_check_of_health_opens_no_socket() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "False"
+
+
+def test_the_layer_only_defines_until_a_function_makes_something_of_it() -> None:
+    """So the local stack imports it once for environments that run at the same time."""
+    files = {
+        ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in LIBRARY.rglob("*.py")
+    }
+    others = files.keys() - Definitions(files).only_define()
+    # It has httpx do without its command line, which is the environment's.
+    assert others == {"parley.app.environment", "parley.app.turn_runner"}
 
 
 OWN = {

@@ -6,14 +6,13 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import trustme
 
-from parley.aws.connection import ConnectionPool, tls_context
+from parley.aws.connection import ConnectionPool
 from parley.aws.failures import (
     CallFailed,
     CannotConnect,
@@ -170,16 +169,12 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def bundle(
-    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def bundle(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The authority's certificate, in a file that `AWS_CA_BUNDLE` names."""
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
-    tls_context.cache_clear()
-    yield file
-    tls_context.cache_clear()
+    return file
 
 
 def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
@@ -214,7 +209,6 @@ def test_who_cannot_show_that_it_is_the_endpoint_gets_no_request(
 
 
 def test_without_a_bundle_only_public_authorities_count(authority: trustme.CA) -> None:
-    tls_context.cache_clear()
     with scripted_aws(server_tls(authority, "localhost")) as aws, pytest.raises(CallFailed):
         pool(aws.url).exchange(REQUEST)
 

@@ -7,6 +7,7 @@ apart.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import socket
@@ -29,6 +30,7 @@ from parley.aws.failures import (
     ReadTimedOut,
     ServiceError,
 )
+from parley.aws.log_redaction import LOG_EVENT
 from parley.aws.secrets_manager import SecretsManager
 from parley.aws.service import CallRules, Service
 from parley.storage.table import Table
@@ -308,3 +310,11 @@ def test_what_is_no_answer_of_the_table_is_none(scripted: ScriptedAws, body: byt
     scripted.steps = [answer(body=body)]
     with pytest.raises(ConnectionLost):
         ours(scripted).get_item(TableName="t", Key=KEY)
+
+
+def test_who_calls_aws_logs_neither_events_nor_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG_EVENT, "true")
+    monkeypatch.setattr(logging.getLogger("httpx"), "level", logging.DEBUG)
+    SecretsManager()
+    assert os.environ[LOG_EVENT] == "false"
+    assert logging.getLogger("httpx").level == logging.WARNING

@@ -8,11 +8,12 @@ import errno
 import ssl
 from collections.abc import AsyncIterator
 
+import certifi
 import httpx
 import pytest
 import trustme
 
-from parley.providers import socket as provider_socket
+from parley.aio.authorities import find_authorities
 from parley.providers.diagnosis import Diagnosis, Endpoint
 from tests.unit.chat_server import Answer, endpoint, event, plain, stream
 from tests.unit.failing_calls import CALLS, KEY, WORDS, failed, told_by
@@ -90,17 +91,18 @@ async def test_the_authorities_are_read_once_for_all_sockets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Reading them takes 20 ms, in which nothing else of a turn goes on."""
-    read: list[None] = []
-    make_context = ssl.create_default_context
+    read: list[str] = []
+    where = certifi.where
 
-    def counted(*args: ssl.Purpose) -> ssl.SSLContext:
-        read.append(None)
-        return make_context(*args)
+    def counted() -> str:
+        read.append(where())
+        return read[-1]
 
-    monkeypatch.setattr(ssl, "create_default_context", counted)
-    provider_socket._tls.cache_clear()
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(certifi, "where", counted)
+    find_authorities.cache_clear()
     async with tls_server() as port:
-        read.clear()
         for _ in range(2):
             error = await failed("stt", f"https://127.0.0.1:{port}/v1")
             assert error.cause.reason == "tls_failed"

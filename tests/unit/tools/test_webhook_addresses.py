@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import trustme
 
+from parley.aio.authorities import find_authorities
 from parley.tools import guarded_network
 from parley.tools.kinds.webhook import build_tool
 from tests.unit.tool_calls import failed, invocation, tool_context, tool_spec
@@ -39,9 +40,9 @@ def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Have the tools trust it alone, as an environment that names it does."""
     with authority.cert_pem.tempfile() as path:
         monkeypatch.setenv("SSL_CERT_FILE", path)
-        guarded_network.authorities.cache_clear()
+        find_authorities.cache_clear()
         yield
-    guarded_network.authorities.cache_clear()
+    find_authorities.cache_clear()
 
 
 def tls(authority: trustme.CA, name: str, seen: list[str | None] | None = None) -> ssl.SSLContext:

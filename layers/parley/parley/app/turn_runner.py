@@ -25,6 +25,7 @@ from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest, WakeRequest
 from parley.providers import registry
 from parley.providers.context import ProviderContext
+from parley.providers.http_client import make_http_client
 from parley.providers.speaker import SESSION_KEY
 from parley.storage.history_cache import HistoryCache
 from parley.storage.rounds import RoundStore
@@ -135,9 +136,7 @@ class TurnRunner:
 def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> TurnServices:
     deployment = environment.deployment
     keys = ApiKeys(deployment.secret_arn)
-    client = httpx.AsyncClient(
-        limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
-    )
+    client = make_http_client(httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None))
     providers = build_context(deployment, keys, client, log)
     toolbox = build_toolbox(deployment, log)
     spare = 0 if toolbox.is_empty else SPARE_ROUNDS

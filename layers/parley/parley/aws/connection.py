@@ -6,7 +6,6 @@ Written for what a turn does fifty times: one request with its whole body, one a
 
 from __future__ import annotations
 
-import functools
 import os
 import select
 import socket
@@ -16,6 +15,7 @@ import weakref
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from parley.aio.authorities import find_authorities
 from parley.aws.failures import (
     CannotConnect,
     ConnectionLost,
@@ -30,23 +30,13 @@ MAX_KEPT = 20
 _RECEIVE_BYTES = 64 * 1024
 
 
-@functools.cache
 def tls_context() -> ssl.SSLContext:
     """Return the TLS settings of all connections to AWS: certificates and names are checked.
 
     `AWS_CA_BUNDLE` names other authorities, or else `REQUESTS_CA_BUNDLE`, as for botocore.
     """
-    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    if not bundle:
-        import certifi
-
-        bundle = certifi.where()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    where = "capath" if os.path.isdir(bundle) else "cafile"
-    context.load_verify_locations(**{where: bundle})
-    return context
+    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or ""
+    return find_authorities(bundle, is_strict=not bundle).read()
 
 
 class ConnectionPool:

@@ -26,8 +26,6 @@ from parley.aws.log_redaction import keep_quiet
 from parley.aws.signature import Scope, sign
 from parley.version import VERSION
 
-keep_quiet()  # every function imports this module, and does so before it decorates its handler
-
 TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
 TRANSIENT_CODES = frozenset(
     {"RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete"}
@@ -106,6 +104,7 @@ class Service:
         region: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        keep_quiet()  # every function makes one of these before it decorates its handler
         parts = urlsplit(endpoint)
         self._scope = Scope(region or find_region(), name)
         self._host = parts.netloc.rpartition("@")[2]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +26,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
+from parley.aio.authorities import usual_authorities
 from parley.errors import FailureKind, ProviderError
 from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Diagnosis, Endpoint
@@ -103,7 +102,7 @@ class ProviderSocket:
         try:
             connection = await connect(
                 url,
-                ssl=_tls() if url.startswith("wss:") else None,
+                ssl=await usual_authorities().read_in_thread() if url.startswith("wss:") else None,
                 additional_headers=service.make_headers(key),
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
@@ -217,7 +216,7 @@ async def prepare_sockets(endpoint: Endpoint) -> None:
     with contextlib.suppress(OSError, ValueError):
         url = urlsplit(endpoint.base_url)
         if url.scheme == "https":
-            await asyncio.to_thread(_tls)
+            await usual_authorities().read_in_thread()
         port = url.port or (443 if url.scheme == "https" else 80)
         await asyncio.get_running_loop().getaddrinfo(url.hostname, port)
 
@@ -228,13 +227,6 @@ def _first_values(headers: Headers) -> dict[str, str]:
     The library's own mapping raises for such a one, and a proxy adds its id to the origin's.
     """
     return {name.lower(): value for name, value in reversed(list(headers.raw_items()))}
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    # Certificates are parsed for 20 ms of a core, in which nothing else of the turn goes on: once
-    # for an environment, not for each connection.
-    return ssl.create_default_context()
 
 
 def _websocket_url(base_url: str) -> str:

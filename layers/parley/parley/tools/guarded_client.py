@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpcore
 import httpx
 
-from parley.tools.guarded_network import GuardedNetwork, authorities
+from parley.aio.authorities import usual_authorities
+from parley.tools.guarded_network import GuardedNetwork
 
 
 def guarded_client(private_hosts: frozenset[str], timeout_s: float) -> httpx.AsyncClient:
@@ -18,10 +19,11 @@ def guarded_client(private_hosts: frozenset[str], timeout_s: float) -> httpx.Asy
         private_hosts: hosts, or `host:port`, that may be private.
         timeout_s: how long the server may stay silent.
     """
-    transport = httpx.AsyncHTTPTransport(verify=authorities(), trust_env=False)
+    tls = usual_authorities().read()
+    transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
     # httpx has no parameter for what opens its connections.
     transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=authorities(),
+        ssl_context=tls,
         max_connections=20,
         max_keepalive_connections=5,
         keepalive_expiry=60.0,

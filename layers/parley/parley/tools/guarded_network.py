@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
-import ssl
 import time
 from collections.abc import Collection, Iterable
 
@@ -82,12 +80,3 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         if not is_listed(host, port, self._private_hosts) and not all(map(is_public, found)):
             raise PrivateAddress("a private address")
         return found
-
-
-@functools.cache
-def authorities() -> ssl.SSLContext:
-    """Return the certificates that servers are checked by.
-
-    They are parsed for 20 ms of a core, once for an environment. Call it in a thread.
-    """
-    return ssl.create_default_context()

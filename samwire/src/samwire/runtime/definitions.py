@@ -47,6 +47,7 @@ _PURE_METHODS = frozenset(
         *("register", "removeprefix", "removesuffix", "replace", "rpartition", "rsplit"),
         *("rstrip", "setter", "split", "splitlines", "startswith", "strip", "title"),
         *("total_seconds", "translate", "union", "upper", "values", "with_suffix", "zfill"),
+        *("from_bytes", "to_bytes"),
     }
 )
 """Of values that have been made by calls that are allowed: they change nothing else."""

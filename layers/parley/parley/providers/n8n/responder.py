@@ -18,6 +18,7 @@ import msgspec
 
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
+from parley.providers.http_client import make_http_client
 from parley.providers.llm import Prompt
 from parley.providers.n8n.answer import WorkflowAnswer
 from parley.providers.n8n.bad_answer import BadAnswer
@@ -55,7 +56,7 @@ def build_responder(context: ProviderContext) -> N8nWorkflow:
 
 def open_client(_context: ProviderContext) -> httpx.AsyncClient:
     """Open a client of its own: the shared one keeps connections as long as it can."""
-    return httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S))
+    return make_http_client(httpx.Limits(keepalive_expiry=KEEPALIVE_S))
 
 
 class N8nWorkflow:

@@ -11,10 +11,11 @@ from typing import Any
 
 import httpcore
 
+from parley.aio.authorities import usual_authorities
 from parley.tools.address import Address, BadArgument, read_address
 from parley.tools.answers import MAX_ANSWER_BYTES
 from parley.tools.call_context import encode_arguments
-from parley.tools.guarded_network import GuardedNetwork, PrivateAddress, authorities
+from parley.tools.guarded_network import GuardedNetwork, PrivateAddress
 from parley.tools.kinds.webhook_repeats import Repeats
 from parley.tools.kinds.webhook_request import Reply, is_header_value, make_headers, read_reply
 from parley.tools.registry import ToolContext
@@ -180,7 +181,7 @@ class Webhook:
         # Of one call: a connection that was idle may break when it is used again, and nobody knows
         # then whether a write arrived. Between two turns Lambda freezes it besides.
         return httpcore.AsyncConnectionPool(
-            ssl_context=await asyncio.to_thread(authorities),
+            ssl_context=await usual_authorities().read_in_thread(),
             network_backend=GuardedNetwork(self._context.private_hosts),
         )
 
