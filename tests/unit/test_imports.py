@@ -165,6 +165,24 @@ def test_no_vendor_is_imported_that_is_not_chosen(stage: Stage, name: str) -> No
     assert found - expected <= BUILT_ON.get(own, set())
 
 
+def test_the_first_request_of_a_turn_imports_nothing() -> None:
+    """An environment imports what it needs while it initialises: a turn would pay 40 ms."""
+    code = (
+        "import asyncio, sys, httpx; from parley.providers import http_client as c\n"
+        "async def first():\n"
+        "    client = c.make_http_client()\n"
+        "    await c.import_what_requests_need(); known = set(sys.modules)\n"
+        "    try: await client.get('http://127.0.0.1:9/')\n"
+        "    except httpx.ConnectError: pass\n"
+        "    print(*sorted(set(sys.modules) - known))\n"
+        "asyncio.run(first())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() in ([], ["encodings.idna", "stringprep"])  # by AWS's connections
+
+
 def test_a_check_of_health_opens_no_socket() -> None:
     code = (
         "import sys, importlib; from parley.providers.registry import STAGES; "

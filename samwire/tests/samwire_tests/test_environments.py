@@ -20,6 +20,7 @@ import samwire
 from samwire.faults.latency import Latency
 from samwire.runtime import environments_api
 from samwire.runtime.concurrency import Throttled
+from samwire.runtime.free_processor import FreeProcessor
 from samwire.runtime.options import ServiceOptions
 from samwire_tests.lambda_harness import Harness, running
 
@@ -446,6 +447,47 @@ async def test_an_invocation_waits_for_what_is_free_sooner_than_a_start(tmp_path
         await until(lambda: bool(pool._waiting))
         assert not pool._starting
         assert {*await three} == pids
+
+
+async def test_while_no_processor_is_free_an_invocation_waits_for_an_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samwire.runtime.pool.MOST_PATIENCE_S", 60.0)
+    is_free = False
+    monkeypatch.setattr(FreeProcessor, "is_there", lambda _self: is_free)
+    source = """
+        import os, time
+        def handler(event, context):
+            time.sleep(0.5)
+            return os.getpid()
+    """
+    async with running(tmp_path, source) as f:
+        await f.invoke()
+        pids = await asyncio.gather(*(f.invoke() for _ in range(4)))
+        assert len({*pids}) == 2
+        is_free = True
+        pids = await asyncio.gather(*(f.invoke() for _ in range(6)))
+        assert len({*pids}) > 2
+
+
+def test_a_processor_is_free_that_has_been_idle_lately(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samwire.runtime.free_processor.LOOK_S", 0.0)
+    stat = tmp_path / "stat"
+
+    def look(idle_s: float, waiting_s: float = 0.0) -> bool:
+        stat.write_text(f"cpu  9 9 9 {round(idle_s * 100)} {round(waiting_s * 100)} 0\ncpu0 1\n")
+        return processor.is_there()
+
+    processor = FreeProcessor(stat)
+    assert look(10**7)
+    assert not look(10**7)
+    assert look(10**7 + 60)
+    assert look(10**7 + 60, waiting_s=60)  # for a disk, and not for a processor
+    assert not look(10**7 + 60, waiting_s=60)
+    stat.unlink()
+    assert processor.is_there()
 
 
 async def test_invocations_and_cold_starts_take_as_long_as_the_latency_says(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest, WakeRequest
 from parley.providers import registry
 from parley.providers.context import ProviderContext
-from parley.providers.http_client import make_http_client
+from parley.providers.http_client import import_what_requests_need, make_http_client
 from parley.providers.speaker import SESSION_KEY
 from parley.storage.history_cache import HistoryCache
 from parley.storage.rounds import RoundStore
@@ -61,6 +61,7 @@ class TurnRunner:
         self._environment = environment
         self._services = _services(environment, log)
         self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(import_what_requests_need())
         self._cold = True
         self._ran_at_s = 0
 

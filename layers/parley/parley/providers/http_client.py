@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import httpx
 
 from parley.aio.authorities import usual_authorities
@@ -26,3 +27,12 @@ def make_http_client(limits: httpx.Limits | None = None) -> httpx.AsyncClient:
         limits=limits or httpx.Limits(max_connections=100, max_keepalive_connections=20),
         event_hooks={"request": [read_authorities]},
     )
+
+
+async def import_what_requests_need() -> None:
+    """Import what httpx imports with the first request of a process: 40 ms of a core.
+
+    It is what `anyio`, which httpx's connections are synchronised with, has for asyncio. An
+    environment that initialises has more of a processor than one that runs a turn.
+    """
+    anyio.Event()

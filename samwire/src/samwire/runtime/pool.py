@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from samwire.faults.latency import Delays, Latency
 from samwire.runtime.call import Call, Result
 from samwire.runtime.environment import Environment, Surroundings
+from samwire.runtime.free_processor import LOOK_S, FreeProcessor
 from samwire.runtime.options import Preload
 from samwire.runtime.packages import import_advice
 from samwire.runtime.process_source import ProcessSource
@@ -46,7 +47,9 @@ class Pool:
     An invocation takes an idle environment, or waits for the first that becomes free or
     has started. Environments start as many at a time as the machine has cores: more would
     only be slower, all of them. None starts as long as those that there are will be free sooner
-    than it would be, going by what invocations and starts have taken lately. When the sources
+    than it would be, going by what invocations and starts have taken lately. While no processor is
+    free, another one would take time from those that run: beyond the first two, one starts each
+    half second. When the sources
     have changed, those that run the old ones are ended, and new ones start.
 
     Args:
@@ -87,6 +90,10 @@ class Pool:
         """What an invocation takes, lately."""
         self._start_s = 0.0
         """What the last start took, as far as an invocation waits for it."""
+        self._processor = FreeProcessor()
+        self._look: asyncio.TimerHandle | None = None
+        self._began_s = 0.0
+        """When the last start began."""
 
     async def prewarm(self, count: int) -> None:
         """Start environments before they are needed: one, and then the others like it."""
@@ -140,6 +147,8 @@ class Pool:
     async def stop(self) -> None:
         """End all environments; what waits for one is cancelled."""
         self._stopped = True
+        if self._look is not None:
+            self._look.cancel()
         for waiting in self._waiting:
             waiting.found.cancel()
         starting = list(self._starting)
@@ -205,7 +214,24 @@ class Pool:
             len(self._starting) < min(wanted, MAX_STARTING)
             and len(self._idle) + len(self._busy) + len(self._starting) < MAX_ENVIRONMENTS
         ):
+            if not self._would_help():
+                self._look_again_later()
+                return
             self._start_one()
+
+    def _look_again_later(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._start_more()
+
+    def _would_help(self) -> bool:
+        """Return whether another environment would do more than take time from those that run."""
+        if len(self._busy) + len(self._starting) < AT_ONCE or self._processor.is_there():
+            return True
+        return time.monotonic() - self._began_s >= MOST_PATIENCE_S
 
     def _are_soon_free(self, waiting: Sequence[_Waiting]) -> bool:
         """Return whether nobody would wait for less time if another environment were started."""
@@ -214,6 +240,7 @@ class Pool:
         return has_waited_s < self._start_s and takes_s < self._start_s * len(self._busy)
 
     def _start_one(self) -> None:
+        self._began_s = time.monotonic()
         environment = Environment(self.function, self.version, self._around, self._processes)
         task = asyncio.create_task(self._start(environment))
         self._starting[task] = environment
