@@ -37,6 +37,9 @@ VOICE_DELAYS = {"tts_first_byte_ms": 40}
 QUESTION = "Count to five."
 SESSION_S = 90.0
 """A session that takes longer has failed."""
+LOOK_S = 0.5
+SETTLED_S = 0.03
+"""What a stack at rest uses of a processor between two looks, at most."""
 NO_LIMITS = {
     "TurnsPerMinutePerSubject": "0",
     "TurnsPerMinutePerTenant": "0",
@@ -84,6 +87,7 @@ async def _measure(stack: Stack, sessions: int) -> Run:
     stack.llm.put(delays=DELAYS)
     stack.elevenlabs.put(delays=VOICE_DELAYS)
     run = Run()
+    await _settle(stack.info["pid"])
     before = _cpu_s(stack.info["pid"])
     own = time.process_time()
     began = time.monotonic()
@@ -99,6 +103,14 @@ async def _measure(stack: Stack, sessions: int) -> Run:
     run.environments = len(shares)
     run.pss_mb = {"median": statistics.median(shares or [0.0]), "all": round(sum(shares), 1)}
     return run
+
+
+async def _settle(gateway: int) -> None:
+    """Wait until a stack has done what its start has begun."""
+    used = -1.0
+    while sum(_cpu_s(gateway).values()) - used > SETTLED_S:
+        used = sum(_cpu_s(gateway).values())
+        await asyncio.sleep(LOOK_S)
 
 
 def _family(gateway: int) -> list[tuple[int, str]]:

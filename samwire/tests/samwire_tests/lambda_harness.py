@@ -61,12 +61,14 @@ async def running(
     freeze: bool = True,
     limit_processor: bool = False,
     files: Mapping[str, str] | None = None,
+    prewarm: int = 0,
     **changed: Any,
 ) -> AsyncIterator[Harness]:
     """A function with a source, as a service of its own.
 
     Args:
         files: others in its folder, by name.
+        prewarm: environments from the start.
     """
     code = folder / "code"
     code.mkdir()
@@ -87,7 +89,7 @@ async def running(
         limit_processor=limit_processor,
     )
     service = LambdaService([function(code, **changed)], around, options, faults)
-    await service.start(0)
+    await service.start(prewarm)
     try:
         yield Harness(service, code, folder, faults, lines, observed, fired)
     finally:

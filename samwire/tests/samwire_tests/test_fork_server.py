@@ -97,6 +97,27 @@ async def test_what_runs_at_the_same_time_is_forked_from_one_process(tmp_path: P
         assert os.getpid() in parents
 
 
+async def test_where_one_runs_from_the_start_the_process_that_others_are_forked_from_does_too(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, SAYING, files=FILES, prewarm=1) as harness:
+        (pool,) = harness.service._pools.values()
+        await until(lambda: pool._processes._server is not None)  # before anybody comes
+        server = pool._processes._server
+        answers = await all_at_once(harness)
+        assert len({answer["parent"] for answer in answers}) == 2
+        assert pool._processes._server is server
+
+
+async def test_a_stack_may_stop_while_that_process_starts(tmp_path: Path) -> None:
+    async with running(tmp_path, SAYING, files=FILES, prewarm=1) as harness:
+        (pool,) = harness.service._pools.values()
+    preparing = pool._processes._preparing
+    assert preparing is not None
+    assert preparing.cancelled()
+    assert all(not server.is_open for server in pool._processes._servers)
+
+
 async def test_each_begins_as_if_it_were_alone(tmp_path: Path) -> None:
     async with running(tmp_path, SAYING, files=FILES) as harness:
         answers = await several(harness)

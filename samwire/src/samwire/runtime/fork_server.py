@@ -87,7 +87,7 @@ def preload(installed: Iterable[str], own: Mapping[str, str]) -> int:
 def _import_client_without_its_connection() -> Any:
     """Import AWS's runtime client, but for its part in C: that reads the address, and only once."""
     sys.modules["runtime_client"] = cast("ModuleType", None)  # what an import of it then says
-    from awslambdaric import lambda_runtime_client
+    from awslambdaric import bootstrap, lambda_runtime_client  # noqa: F401  # all of it
 
     del sys.modules["runtime_client"]
     return lambda_runtime_client

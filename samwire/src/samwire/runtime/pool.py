@@ -96,12 +96,17 @@ class Pool:
         """When the last start began."""
 
     async def prewarm(self, count: int) -> None:
-        """Start environments before they are needed: one, and then the others like it."""
+        """Start environments before they are needed: one, and then the others like it.
+
+        What further ones are forked from starts meanwhile.
+        """
         for number in range(count):
             self._start_one()
             if number == 0:
                 await asyncio.gather(*self._starting)
         await asyncio.gather(*self._starting)
+        if count:
+            self._processes.prepare()
 
     async def invoke(self, call: Call) -> Result:
         """Run one invocation."""

@@ -50,7 +50,9 @@ class ProcessSource:
         self._server: ForkServer | None = None
         self._servers: set[ForkServer] = set()
         self._starting = asyncio.Lock()
+        self._started_with: tuple[Mapping[str, str], Path] | None = None
         self._reports: set[asyncio.Task[None]] = set()
+        self._preparing: asyncio.Task[None] | None = None
 
     async def start(
         self, variables: Mapping[str, str], temporary: Path, log: Callable[[str], None]
@@ -65,6 +67,7 @@ class ProcessSource:
         Raises:
             OSError: it cannot be started.
         """
+        self._started_with = variables, temporary
         server = await self._forking(variables, temporary)
         if server is not None:
             with contextlib.suppress(CannotFork):
@@ -72,6 +75,10 @@ class ProcessSource:
                     lambda output: server.fork(variables, output), log
                 )
         return await FunctionProcess.start(lambda output: self._execute(variables, output), log)
+
+    def prepare(self) -> None:
+        """Have a fork server import meanwhile, for a second environment."""
+        self._preparing = asyncio.create_task(self._prepare())
 
     def renew(self) -> None:
         """Fork from nothing that was imported before now."""
@@ -83,10 +90,17 @@ class ProcessSource:
 
     async def stop(self) -> None:
         """End fork servers; their environments have ended before."""
-        for task in list(self._reports):
+        tasks = [*self._reports, *([self._preparing] if self._preparing else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._reports, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(server.kill() for server in self._servers))
+
+    async def _prepare(self) -> None:
+        await asyncio.gather(*self._reports)
+        if self._started_with is not None:
+            with contextlib.suppress(OSError):  # who needs it tries again, and is told
+                await self._forking(*self._started_with)
 
     async def _execute(self, variables: Mapping[str, str], output: int) -> Child:
         more: list[str] = []
