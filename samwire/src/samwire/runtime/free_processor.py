@@ -8,8 +8,8 @@ from pathlib import Path
 
 LOOK_S = 0.1
 """Over so long. The kernel counts in hundredths of a second."""
-FREE_SHARE = 0.1
-"""Of one processor: less than this is what is left over between two processes."""
+FREE_SHARE = 0.5
+"""Of one processor: less than this is what is left over between two processes that take turns."""
 _STAT = Path("/proc/stat")
 
 
