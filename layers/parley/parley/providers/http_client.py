@@ -32,7 +32,7 @@ def make_http_client(limits: httpx.Limits | None = None) -> httpx.AsyncClient:
 async def import_what_requests_need() -> None:
     """Import what httpx imports with the first request of a process: 40 ms of a core.
 
-    It is what `anyio`, which httpx's connections are synchronised with, has for asyncio. An
-    environment that initialises has more of a processor than one that runs a turn.
+    It is what `anyio`, which httpx's connections are synchronised with, has for asyncio. A turn
+    should not wait for it.
     """
     anyio.Event()
