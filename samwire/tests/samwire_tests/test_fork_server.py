@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from samwire.runtime.fork_client import ForkServer
+from samwire.runtime.free_processor import FreeProcessor
 from samwire.runtime.options import Preload, ServiceOptions
 from samwire_tests.lambda_harness import Harness, running
 from samwire_tests.test_environments import state, until
@@ -98,10 +99,21 @@ async def test_what_runs_at_the_same_time_is_forked_from_one_process(tmp_path: P
 
 
 async def test_where_one_runs_from_the_start_the_process_that_others_are_forked_from_does_too(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_free = False
+    looks: list[bool] = []
+
+    def is_there(_self: FreeProcessor) -> bool:
+        looks.append(is_free)
+        return is_free
+
+    monkeypatch.setattr(FreeProcessor, "is_there", is_there)
     async with running(tmp_path, SAYING, files=FILES, prewarm=1) as harness:
         (pool,) = harness.service._pools.values()
+        await until(lambda: len(looks) > 2)
+        assert pool._processes._server is None  # all processors have better things to do
+        is_free = True
         await until(lambda: pool._processes._server is not None)  # before anybody comes
         server = pool._processes._server
         answers = await all_at_once(harness)

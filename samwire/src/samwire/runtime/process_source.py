@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from samwire.runtime.fork_client import IS_POSSIBLE, CannotFork, ForkServer
+from samwire.runtime.free_processor import FreeProcessor
 from samwire.runtime.options import Preload
 from samwire.runtime.process import Child, FunctionProcess
 from samwire.template.model import Function
 
+QUIET_S = 0.5
+"""A processor that was free for so long on average may be used for what may never be needed."""
 _MAX_TRIES = 4
 """Fork servers that are started, each without the modules that the ones before must not import."""
 _OWN = ("samwire", "awslambdaric", "runtime_client", "__main__")
@@ -77,7 +80,8 @@ class ProcessSource:
         return await FunctionProcess.start(lambda output: self._execute(variables, output), log)
 
     def prepare(self) -> None:
-        """Have a fork server import meanwhile, for a second environment."""
+        """Have a fork server import meanwhile, for a second environment, as soon as a processor has
+        nothing else to do."""
         self._preparing = asyncio.create_task(self._prepare())
 
     def renew(self) -> None:
@@ -98,6 +102,12 @@ class ProcessSource:
 
     async def _prepare(self) -> None:
         await asyncio.gather(*self._reports)
+        processor = FreeProcessor()
+        processor.is_there()  # says nothing yet: it looks at what has passed since the last look
+        while self._server is None:
+            await asyncio.sleep(QUIET_S)
+            if processor.is_there():
+                break
         if self._started_with is not None:
             with contextlib.suppress(OSError):  # who needs it tries again, and is told
                 await self._forking(*self._started_with)
