@@ -96,7 +96,9 @@ export class CaptureDevice {
     this.#source?.disconnect();
     if (this.#stream) endTracks(this.#stream);
     void this.#context?.close();
-    this.#stream = undefined;
+    // Chromium keeps a worklet's node until the page is left: it shall keep nothing else.
+    this.#capture?.listen(() => {});
+    this.#stream = this.#capture = undefined;
     this.fail(letGo());
   }
 

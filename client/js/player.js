@@ -191,12 +191,15 @@ export class Player extends Emitter {
 
   /** Fall silent and let go of the sound; `unlock` or `play` opens it again. */
   async close() {
-    const context = this.#context;
+    const [context, opening] = [this.#context, this.#opening];
     if (this.#queued) this.#queued.isVoid = true;
     this.#opening = this.#context = this.#queued = undefined;
     this.#paused = false;
     this.#update();
     await context?.close();
+    // Chromium keeps a worklet's node until the page is left: it shall keep nothing else.
+    if (context) context.onstatechange = () => {};
+    (await opening)?.listen(() => {});
   }
 
   /**

@@ -241,7 +241,7 @@ def test_what_has_been_removed_is_forgotten(page: Page, server: ScriptedServer) 
             const isClosed = new Promise((done) => element.conversation.on("state", ({ state }) =>
                 state === "closed" && setTimeout(done)));
             element.remove();
-            window.told = window.contexts = [];
+            window.told = window.contexts = window.tracks = [];
             return isClosed;
         }"""
     )
