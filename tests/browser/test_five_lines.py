@@ -51,6 +51,45 @@ await window.close();
 """
 
 
+IN_A_PAGE = """
+import { Window } from "happy-dom";
+const window = new Window();
+Object.defineProperty(globalThis, "navigator", { value: window.navigator });
+const names = ["document", "Node", "Element", "HTMLElement", "SVGElement", "Text", "Comment"];
+names.push("HTMLMediaElement", "HTMLInputElement");
+for (const name of names) globalThis[name] = window[name];
+Object.assign(globalThis, { window, addEventListener: () => {}, removeEventListener: () => {} });
+const { document } = window;
+"""
+SHOWN = """
+while (document.querySelector("button")?.disabled !== false) {
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+console.log(version, document.querySelector("button").textContent);
+"""
+VUE = f"""{IN_A_PAGE}
+import {{ readFileSync, writeFileSync }} from "node:fs";
+const {{ compileScript, parse }} = await import("vue/compiler-sfc");
+const {{ descriptor }} = parse(readFileSync("talk.vue", "utf8"));
+writeFileSync("talk.js", compileScript(descriptor, {{ id: "talk", inlineTemplate: true }}).content);
+const {{ createApp, version }} = await import("vue");
+const app = createApp((await import("./talk.js")).default);
+app.mount(document.body);
+{SHOWN}
+app.unmount();
+"""
+SVELTE = f"""{IN_A_PAGE}
+import {{ readFileSync, writeFileSync }} from "node:fs";
+const {{ compile, VERSION: version }} = await import("svelte/compiler");
+const {{ js, warnings }} = compile(readFileSync("talk.svelte", "utf8"), {{ generate: "client" }});
+writeFileSync("talk.js", js.code);
+const {{ mount, unmount }} = await import("svelte");
+const app = mount((await import("./talk.js")).default, {{ target: document.body }});
+{SHOWN}
+await unmount(app);
+"""
+
+
 def five_lines(language: str) -> str:
     """The example in this language."""
     page = (ROOT / "docs" / "client.md").read_text()
@@ -104,7 +143,7 @@ def install(folder: Path, packed: Path, *, react: int = 19) -> None:
     run(["cp", "-r", packed, modules / "parley-client"], folder)
     for name in ("react", "react-dom"):
         (modules / name).symlink_to(REACT[react] / name)
-    for name in ("happy-dom", "@types"):
+    for name in ("happy-dom", "@types", "vue", "svelte"):
         (modules / name).symlink_to(CLIENT / "node_modules" / name)
 
 
@@ -180,6 +219,18 @@ def test_react(stack: Stack, built: Path, packed: Path, tmp_path: Path, react: i
     (tmp_path / "render.js").write_text(RENDER)
     said = run([NODE, "render.js"], tmp_path)
     assert re.fullmatch(rf"{react}\.\S+ Hold to talk\n", said)
+
+
+@pytest.mark.parametrize(("language", "program"), [("vue", VUE), ("svelte", SVELTE)])
+def test_another_framework(
+    stack: Stack, packed: Path, tmp_path: Path, language: str, program: str
+) -> None:
+    install(tmp_path, packed)
+    (tmp_path / f"talk.{language}").write_text(addressed(five_lines(language), stack.url))
+    (tmp_path / "mount.js").write_text(program)
+    # Svelte has another module for a browser than for a server.
+    said = run([NODE, "--conditions", "browser", "mount.js"], tmp_path)
+    assert re.fullmatch(r"\d+\.\S+ Hold to talk\n", said)
 
 
 def test_python(stack: Stack, tmp_path: Path) -> None:

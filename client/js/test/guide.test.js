@@ -22,7 +22,7 @@ import { FakePlayer, FakePresence, FakeSocket, NoticingMicrophone, SocketClass, 
 /** @typedef {(example: Example, t: import("node:test").TestContext) => Promise<void>} Check */
 
 const ROOT = new URL("../../../", import.meta.url);
-const PAGES = ["docs/client.md", "docs/client-behaviour.md", "client/js/README.md"];
+const PAGES = ["docs/client.md", "docs/client-behaviour.md", "docs/element.md", "client/js/README.md"];
 const AsyncFunction = Object.getPrototypeOf(async () => undefined).constructor;
 
 /** @param {string} page @returns {Example[]} what is JavaScript on it */
@@ -376,8 +376,8 @@ const CHECKS = {
       assert.deepEqual([conversation.state, player.isClosed], ["closed", true]);
     },
   ],
-  "docs/client.md: Use React": [
-    reactComponent,
+  "docs/client.md: Use React": [reactComponent],
+  "docs/client.md: Use Vue or Svelte": [
     async (example) => {
       const { conversation, player } = await given();
       const pictures = /** @type {Scope[]} */ ([]);
@@ -411,6 +411,36 @@ const CHECKS = {
       assert.deepEqual(told, ["speaking", "pausing", "speaking", "pausing", "silent"]);
       detector["stop"]();
       assert.ok(isDestroyed);
+    },
+  ],
+  "docs/element.md: Attributes": [
+    async (example) => {
+      const talk = element();
+      const asked = /** @type {unknown[]} */ ([]);
+      const fetch = async (/** @type {unknown[]} */ ...given) => {
+        asked.push(given);
+        return { text: async () => "secret" };
+      };
+      const document = { querySelector: (/** @type {string} */ name) => name === "parley-talk" && talk };
+      const menu = element();
+      await run(example, { document, fetch, menu });
+      assert.equal(await talk["getToken"](), "secret");
+      assert.deepEqual(asked, [["/token", { method: "POST" }]]);
+      talk["tools"].show_menu();
+      assert.equal(menu["hidden"], false);
+    },
+  ],
+  "docs/element.md: Methods and events": [
+    async (example) => {
+      const document = new EventTarget();
+      const [log, count] = [element(), element()];
+      await run(example, { document, log, count });
+      const tell = (/** @type {string} */ name, /** @type {object} */ detail) =>
+        document.dispatchEvent(new CustomEvent(name, { detail }));
+      tell("parley-turn", { status: "replying", said: "Hi?", text: "Hel" });
+      tell("parley-turn", { status: "done", said: "Hi?", text: "Hello." });
+      tell("parley-custom", { name: "cart", data: { items: 2 } });
+      assert.deepEqual([log["textContent"], count["textContent"]], ["Hi? → Hello.\n", 2]);
     },
   ],
   "client/js/README.md: Parley in a browser": [
