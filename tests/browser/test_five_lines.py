@@ -147,6 +147,19 @@ def install(folder: Path, packed: Path, *, react: int = 19) -> None:
         (modules / name).symlink_to(CLIENT / "node_modules" / name)
 
 
+def test_the_package_is_installed_as_the_guide_says(packed: Path, tmp_path: Path) -> None:
+    (tarball,) = packed.parent.glob("*.tgz")
+    command = re.search(r"npm install (\S+/)(\S+\.tgz)", (ROOT / "docs" / "client.md").read_text())
+    assert command
+    assert command[2] == tarball.name
+    (tmp_path / "package.json").write_text("{}")
+    # Nothing else is needed, so nothing is fetched.
+    run([NODE, NPM, "install", "--offline", "--no-audit", "--no-fund", tarball], tmp_path)
+    imports = ["parley-client", "parley-client/element", "parley-client/svelte"]
+    program = "".join(f"await import({json.dumps(name)});" for name in imports)
+    run([NODE, "--input-type=module", "--eval", program], tmp_path)
+
+
 def compile_strictly(folder: Path, projects: dict[str, list[str]]) -> None:
     """Each kind of module into a folder of its name, the packages' declarations checked as well."""
     options = {"strict": True, "skipLibCheck": False, "types": []}
