@@ -37,19 +37,20 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=)
 TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token tools test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
+.PHONY: help run token tools test checked collected tested pytest browser models lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no, VOICE=, MIND=, EARS=]
+run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no, VOICE=, MIND=, EARS=, STANDINS=]
 	@case "$(DEMO)" in ""|yes|no) ;; *) echo "DEMO: expected yes or no; got $(DEMO)." >&2; exit 2;; esac
 	@PYTHON="$(PYTHON)" sh tests/python.sh
-	@$(PYTHON) -m dev.choice "VOICE=$(VOICE)" "MIND=$(MIND)" "EARS=$(EARS)"
+	@$(PYTHON) -m dev.choice "VOICE=$(VOICE)" "MIND=$(MIND)" "EARS=$(EARS)" "STANDINS=$(STANDINS)"
 	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
 	@$(MAKE) --no-print-directory --silent $(RUNNABLE)
-	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)") \
-	  $(if $(VOICE),--voice "$(VOICE)") $(if $(MIND),--mind "$(MIND)") $(if $(EARS),--ears "$(EARS)")
+	@PYTHON="$(PYTHON)" $(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)") \
+	  $(if $(VOICE),--voice "$(VOICE)") $(if $(MIND),--mind "$(MIND)") $(if $(EARS),--ears "$(EARS)") \
+	  $(if $(STANDINS),--standins "$(STANDINS)")
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
@@ -61,11 +62,15 @@ test: ## run every check and test
 # run then, and give way to them, since they measure time.
 checked: javascript build collected browser tested types style template
 
-tested: $(READY) $(N8N_CHAT) browser build collected
+tested: $(READY) $(N8N_CHAT) browser build collected models
 	@$(MAKE) --no-print-directory $(SYNC:%=%none) pytest
 
 browser:
 	$(TIMED) browser-packages sh tests/system-packages.sh
+
+# Without them their tests are skipped, and say why.
+models: $(READY)
+	$(TIMED) models sh -c 'PYTHON="$(PYTHON)" $(BIN)/python -m dev.models || true'
 
 # pytest rewrites what tests assert, once: otherwise each of its processes would do all of it.
 collected: $(READY)
@@ -143,6 +148,8 @@ generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, mess
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile --group models --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --constraint requirements.lock --quiet --output-file dev/models-requirements.txt
 	uv pip compile $(PROJECTS:%=%/pyproject.toml) --group run --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  $(UNUSED:%=--no-emit-package %) --output-file dev/requirements.lock

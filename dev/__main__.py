@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.choice import SETTINGS, ChoiceRefused, check_choice
+from dev.choice import PAIR, PAIRS, SETTINGS, ChoiceRefused, check_choice
 from dev.port import DEFAULT_PORT, PortRefused, check_port, port_number
 from dev.steps import wrap
 
@@ -29,7 +29,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        check_choice({name: getattr(arguments, name.lower()) or "" for name in SETTINGS})
+        check_choice({name: getattr(arguments, name.lower()) or "" for name in (*SETTINGS, PAIR)})
         check_port(arguments.port)
     except (ChoiceRefused, PortRefused) as refusal:
         print(wrap(str(refusal)), file=sys.stderr)
@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}", metavar="NAME", help=f"who {does}, as the template names providers"
         )
+    parser.add_argument(
+        f"--{PAIR.lower()}",
+        metavar="NAME",
+        help=f"which stand-ins speak and hear: {' or '.join(PAIRS)} (default: {PAIRS[0]})",
+    )
     parser.add_argument("--once", action="store_true", help="stop after the conversation")
     parser.add_argument(
         "--logs", type=Path, default=LOGS, metavar="DIR", help="for what emulator and stand-ins log"

@@ -1,6 +1,6 @@
 """Looks at who is to speak, to reply and to listen, before anything is installed for it.
 
-    python -m dev.choice VOICE=cartesia MIND=n8n EARS=whisper
+    python -m dev.choice VOICE=cartesia MIND=n8n EARS=whisper STANDINS=small
 
 It needs the standard library alone, and knows the providers from the template.
 """
@@ -17,6 +17,9 @@ from dev.steps import wrap
 TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 SETTINGS = {"VOICE": "Synthesizer", "MIND": "Responder", "EARS": "Transcriber"}
 """What `make run` is told, and the template's parameters for it."""
+PAIR = "STANDINS"
+PAIRS = ("natural", "small")
+"""Which stand-ins speak and hear: hibari and Moonshine, or espeak-ng and PocketSphinx."""
 
 
 class ChoiceRefused(Exception):
@@ -33,13 +36,13 @@ def allowed(parameter: str) -> list[str]:
 
 
 def check_choice(chosen: Mapping[str, str]) -> None:
-    """Make sure that there are providers of these names; an empty one is the usual one.
+    """Make sure that these names exist; an empty one is the usual one.
 
     Raises:
         ChoiceRefused: there are none.
     """
     for setting, name in chosen.items():
-        names = allowed(SETTINGS[setting])
+        names = PAIRS if setting == PAIR else allowed(SETTINGS[setting])
         if name and name not in names:
             raise ChoiceRefused(
                 f"{setting}: expected {', '.join(names[:-1])} or {names[-1]}; got {name}."

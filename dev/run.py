@@ -23,8 +23,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dev import models
 from dev.children import Child, follow, last_advice, last_words, start
-from dev.choice import SETTINGS
+from dev.choice import PAIR, PAIRS, SETTINGS
 from dev.errors import CannotRun
 from dev.providers import CHOOSERS, FALLBACK, STANDIN_KEY, Providers, Used, variable
 from dev.services import SERVICES
@@ -90,12 +91,19 @@ SECRETS = frozenset(
 
 
 def run(
-    port: int, choice: Mapping[str, str], *, demo: str | None, stay: bool, log_folder: Path
+    port: int,
+    choice: Mapping[str, str],
+    *,
+    pair: str,
+    demo: str | None,
+    stay: bool,
+    log_folder: Path,
 ) -> int:
     """Start everything, hold the conversation, serve the page.
 
     Args:
         choice: names of providers, by the template's parameters.
+        pair: which stand-ins speak and hear.
         demo: `yes` or `no`; None for a conversation that costs nothing.
 
     Returns:
@@ -117,20 +125,23 @@ def run(
     except OSError as error:
         raise CannotRun(f"No logs can be written to {log_folder}: {error.strerror}.") from None
     with contextlib.ExitStack() as running:
-        # Both import for a second or more, at the same time: the emulator waits for parameters.
+        # It imports for a second or more, and waits for parameters: the others start meanwhile.
         emulator = running.enter_context(start(_emulator_command(port), log, quiet))
+        why_small = _fetch_models(pair, steps)
         voices = running.enter_context(
-            start(_standins_command(), log_folder / "standins.log", quiet)
+            start(_standins_command(pair), log_folder / "standins.log", quiet)
         )
         with steps.step("Starting the stand-ins: voice, recogniser, language model"):
             standins = voices.ready()
+        if standins["missing"]:
+            print(wrap(without_natural(why_small or "; ".join(standins["missing"]))), flush=True)
         parameters = _parameters(providers, environment, standins)
         if tool_secrets:
             parameters["ToolSecretsArn"] = ARN
         stack = _start_emulator(emulator, log, parameters, steps)
         if tool_secrets:
             store_tool_secrets(tool_secrets, stack)
-        _say_what_runs(providers, parameters, environment, log_folder)
+        _say_what_runs(providers, parameters, environment, standins["engines"], log_folder)
         why_not = why_no_demo(demo, environment, providers.paid_by)
         if why_not:
             print(wrap(why_not), flush=True)
@@ -148,6 +159,22 @@ def run(
             emulator.wait()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
             raise CannotRun(f"The stack has ended. {last_words(log) or 'It did not say why.'}")
     return 0
+
+
+def _fetch_models(pair: str, steps: Steps) -> str:
+    """Fetch what the natural pair needs. Return why it cannot be had."""
+    if pair == "small" or models.are_here():
+        return ""
+    with steps.step(f"Fetching a voice and a recogniser, this once ({models.MEGABYTES} MB)"):
+        return models.fetch()
+
+
+def without_natural(why: str) -> str:
+    """Return a sentence for a run that does without a part of the natural pair."""
+    return (
+        f"A part of the natural voice and recogniser is missing: {why}. The small ones stand in "
+        f"for it. The next run tries again; {PAIR}=small does not."
+    )
 
 
 def _start_emulator(
@@ -226,9 +253,10 @@ def shows_demo_tools(file: Path, responder: str) -> bool:
         return False  # the log says what is wrong in it
 
 
-def _standins_command() -> list[str]:
+def _standins_command(pair: str) -> list[str]:
     return [
         *("-m", "parley_standins", "--exit-with-parent"),
+        *("--pair", pair, "--weights", str(models.WEIGHTS)),
         *("--api-key", STANDIN_KEY, "--llm-api-key", STANDIN_KEY),
     ]
 
@@ -264,11 +292,12 @@ def _say_what_runs(
     providers: Providers,
     parameters: Mapping[str, str],
     environment: Mapping[str, str],
+    engines: Mapping[str, str],
     log_folder: Path,
 ) -> None:
     print(
-        f"\nVoice:          {_who(providers['Synthesizer'])}"
-        f"\nEars:           {_who(providers['Transcriber'])}"
+        f"\nVoice:          {_who(providers['Synthesizer'], engines['voice'])}"
+        f"\nEars:           {_who(providers['Transcriber'], engines['ears'])}"
         f"\nMind:           {_model(providers, environment)}"
         f"\n{tools_shown(providers, parameters)}"
         f"\nLogs:           {_shown(log_folder)}/\n",
@@ -304,13 +333,15 @@ def _checked(file: Path, private_hosts: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def _who(used: Used) -> str:
+def _who(used: Used, engine: str = "") -> str:
+    """Return who it is; of a stand-in what it runs, if it says so."""
     has_name = not used.service.called.startswith("The ")
     if used.is_real:
         where = used.url or used.service.address
         return used.service.called if has_name else f"{used.name} at {where}"
     hint = f" (set {used.wanted})" if used.wanted else ""
-    return f"a stand-in for {used.service.called if has_name else used.name}{hint}"
+    runs = f": {engine}" if engine else ""
+    return f"a stand-in for {used.service.called if has_name else used.name}{runs}{hint}"
 
 
 def _model(providers: Providers, environment: Mapping[str, str]) -> str:
@@ -409,6 +440,7 @@ def main(arguments: argparse.Namespace) -> int:
                 parameter: getattr(arguments, setting.lower()) or ""
                 for setting, parameter in SETTINGS.items()
             },
+            pair=getattr(arguments, PAIR.lower()) or PAIRS[0],
             demo=arguments.demo,
             stay=not arguments.once,
             log_folder=arguments.logs,

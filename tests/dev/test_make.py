@@ -31,8 +31,8 @@ def environment(tmp_path: Path) -> Path:
         (["PORT=0", "DEMO=no"], "--port 0 --demo no"),
         (["PORT=0", "DEMO=yes"], "--port 0 --demo yes"),
         (
-            ["PORT=0", "VOICE=cartesia", "MIND=n8n", "EARS=whisper"],
-            "--port 0 --voice cartesia --mind n8n --ears whisper",
+            ["PORT=0", "VOICE=cartesia", "MIND=n8n", "EARS=whisper", "STANDINS=small"],
+            "--port 0 --voice cartesia --mind n8n --ears whisper --standins small",
         ),
     ],
 )
@@ -58,6 +58,7 @@ def test_settings_are_passed_on(
     [
         ("DEMO=maybe", "DEMO: expected yes or no; got maybe."),
         ("VOICE=me", "VOICE: expected elevenlabs, cartesia or openai_speech; got me."),
+        ("STANDINS=tiny", "STANDINS: expected natural or small; got tiny."),
         ("EARS=n8n", "EARS: expected elevenlabs, cartesia, deepgram or whisper; got n8n."),
     ],
 )

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from dev import models
 from dev.errors import CannotRun
 from dev.providers import Providers, variable
 from dev.run import (
@@ -29,6 +30,7 @@ from dev.run import (
     shows_demo_tools,
     tools_shown,
     why_no_demo,
+    without_natural,
 )
 from dev.tool_secrets import read_tool_secrets
 from parley_client.conversation import Conversation
@@ -51,8 +53,9 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "TERM": "xterm", **variables}
 
 
-def command(logs: Path) -> list[str]:
-    return [sys.executable, "-c", HEARS_CTRL_C, "--port", "0", "--logs", str(logs)]
+def command(logs: Path, pair: str = "small") -> list[str]:
+    options = ["--port", "0", "--logs", str(logs), "--standins", pair]
+    return [sys.executable, "-c", HEARS_CTRL_C, *options]
 
 
 class Screen:
@@ -90,8 +93,9 @@ def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     # Speech and model are the stand-ins', so that a conversation is held.
+    pair = "natural" if models.are_here() else "small"
     with subprocess.Popen(
-        command(logs), cwd=ROOT, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+        command(logs, pair), cwd=ROOT, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         screen = Screen(ours)
@@ -112,6 +116,11 @@ def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path
         "Starting the emulator: creating the tables and loading 9 functions",
     ]
     assert "   heard   What is my name?" in screen.lines
+    ears = {"natural": "Moonshine", "small": "PocketSphinx"}[pair]
+    assert (
+        f"Ears:           a stand-in for ElevenLabs: {ears} (set ELEVENLABS_API_KEY)"
+        in screen.lines
+    )
     demo = "the demo's (tools/demo.toml): Book a table for two at eight."
     assert f"Tools:          {demo}" in screen.lines
     assert any(line.startswith("The page:       http://localhost:") for line in screen.lines)
@@ -276,3 +285,10 @@ def test_a_template_is_looked_at_again_only_if_it_is_not_as_committed(tmp_path: 
     assert is_as_committed(template)
     template.write_text("Resources: {A: {}}\n")
     assert not is_as_committed(template)
+
+
+def test_a_run_without_the_models_says_in_a_sentence_why_and_what_to_do() -> None:
+    assert without_natural("No route to host") == (
+        "A part of the natural voice and recogniser is missing: No route to host. The small ones "
+        "stand in for it. The next run tries again; STANDINS=small does not."
+    )

@@ -1,7 +1,8 @@
 """`python -m parley_standins`: all stand-ins, until a signal or the parent's end.
 
-Prints one JSON line when they are ready: `{"elevenlabs_url", "llm_url", "urls", "voices", "pid"}`.
-`urls` has those of `parley_standins.vendors`, by name: `tools` is that of `tool_services`.
+Prints one JSON line when they are ready: `{"elevenlabs_url", "llm_url", "urls", "voices",
+"engines", "missing", "pid"}`. `urls` has those of `parley_standins.vendors`, by name: `tools` is
+that of `tool_services`. `engines` are who speaks and who hears, `missing` is why others do not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -50,6 +52,15 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--llm-api-key", default=DEFAULT_KEY, help="that the chat stand-in takes")
     parser.add_argument(
+        "--pair",
+        choices=("small", "natural"),
+        default="small",
+        help="small: espeak-ng and PocketSphinx; natural: hibari and Moonshine, where they are",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="with Moonshine's, for --pair natural"
+    )
+    parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when the starting process does"
     )
     for kind in _DELAYS:
@@ -80,7 +91,8 @@ async def serve(options: argparse.Namespace, parent: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, over.set)
     async with contextlib.AsyncExitStack() as stack:
-        engines = await stack.enter_async_context(Engines().running())
+        chosen = Engines(options.pair, options.weights)
+        engines = await stack.enter_async_context(chosen.running())
         elevenlabs = elevenlabs_app(options.api_key, SpeechSettings(delays=speech), engines)
         llm = chat_app(options.llm_api_key, ChatSettings(delays=chat))
         elevenlabs_url = await stack.enter_async_context(
@@ -96,6 +108,8 @@ async def serve(options: argparse.Namespace, parent: int) -> None:
             "llm_url": f"{llm_url}/v1",
             "urls": urls,
             "voices": {voice.voice_id: voice.name for voice in VOICES.values()},
+            "engines": {"voice": engines.speaker.engine, "ears": engines.recognizer.engine},
+            "missing": engines.missing,
             "pid": os.getpid(),
         }
         print(json.dumps(ready), flush=True)

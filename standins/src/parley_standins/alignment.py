@@ -1,8 +1,8 @@
 """When each character of a spoken text sounds, from the times at which words begin.
 
-espeak-ng says where words begin; ElevenLabs says it of every character. A word's
-time is shared out among its characters evenly; what comes between two words (spaces,
-punctuation) has the last part of the time before the next word.
+An engine says where words begin, and some where they end; ElevenLabs says it of every character. A
+word's time is shared out among its characters evenly; what comes between two words (spaces,
+punctuation) has the time from the one's end to the next, or the last part of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,33 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 GAP_SHARE = 0.1
-"""Of the time from one word's start to the next, what belongs to the characters between."""
+"""Of the time from one word's start to the next, what belongs to the characters between, unless the
+engine says when the word ends."""
+
+
+class TimedWord(NamedTuple):
+    """A word of a text: where it is in it, and when it sounds.
+
+    Attributes:
+        end_ms: None if the engine does not say.
+    """
+
+    first: int
+    length: int
+    start_ms: float
+    end_ms: float | None = None
+
+
+class _Anchor(NamedTuple):
+    """A word within its text, or one of the text's ends, which has no characters."""
+
+    first: int
+    end: int
+    start_ms: float
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +99,49 @@ def joined(parts: Iterable[CharacterTimes]) -> CharacterTimes:
     return CharacterTimes(tuple(characters), tuple(starts), tuple(ends))
 
 
-def align(text: str, words: Sequence[tuple[int, int, float]], duration_ms: float) -> CharacterTimes:
+def align(text: str, words: Sequence[TimedWord], duration_ms: float) -> CharacterTimes:
     """Return times for every character of a text.
 
     Args:
         text: what was spoken.
-        words: (first character, number of characters, start in ms) of the words, in order;
-            positions outside the text and words that go back are passed over.
+        words: in order; positions outside the text and words that go back are passed over.
         duration_ms: of the whole audio.
     """
     anchors = _anchors(len(text), words, duration_ms)
     starts: list[float] = []
     ends: list[float] = []
-    for (first, word_end, start), (following, _, end) in itertools.pairwise(anchors):
-        count, gap = word_end - first, following - word_end
-        word_share = 1.0 if not gap else (1 - GAP_SHARE if count else 0.0)
-        word_end_ms = start + (end - start) * word_share
-        _share(start, word_end_ms, count, starts, ends)
-        _share(word_end_ms, end, gap, starts, ends)
+    for word, following in itertools.pairwise(anchors):
+        count, gap = word.end - word.first, following.first - word.end
+        end_ms = _word_end(word, following.start_ms, gap)
+        _share(word.start_ms, end_ms, count, starts, ends)
+        _share(end_ms, following.start_ms, gap, starts, ends)
     return CharacterTimes(tuple(text), tuple(starts), tuple(ends))
 
 
-def _anchors(
-    length: int, words: Sequence[tuple[int, int, float]], duration_ms: float
-) -> list[tuple[int, int, float]]:
-    """Return (first character, end of the word, start) of each word, and one at either end."""
-    anchors: list[tuple[int, int, float]] = []
+def _word_end(word: _Anchor, next_ms: float, gap: int) -> float:
+    if not gap:
+        return next_ms
+    if word.first == word.end:
+        return word.start_ms
+    if word.end_ms is not None:
+        return min(max(word.end_ms, word.start_ms), next_ms)
+    return word.start_ms + (next_ms - word.start_ms) * (1 - GAP_SHARE)
+
+
+def _anchors(size: int, words: Sequence[TimedWord], duration_ms: float) -> list[_Anchor]:
+    anchors: list[_Anchor] = []
     position, at_ms = 0, 0.0
-    for first, count, start_ms in words:
-        if first < position or first >= length or not at_ms <= start_ms <= duration_ms:
+    for first, length, start_ms, end_ms in words:
+        if first < position or first >= size or not at_ms <= start_ms <= duration_ms:
             continue
         if first > 0 and not anchors:
-            anchors.append((0, 0, 0.0))
-        position = min(first + count, length)
+            anchors.append(_Anchor(0, 0, 0.0))
+        position = min(first + length, size)
         at_ms = start_ms
-        anchors.append((first, position, start_ms))
+        anchors.append(_Anchor(first, position, start_ms, end_ms))
     if not anchors:
-        anchors.append((0, 0, 0.0))
-    anchors.append((length, length, duration_ms))
+        anchors.append(_Anchor(0, 0, 0.0))
+    anchors.append(_Anchor(size, size, duration_ms))
     return anchors
 
 

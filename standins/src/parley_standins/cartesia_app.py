@@ -127,7 +127,7 @@ def _described(voice_id: str) -> dict[str, object]:
     return {
         "id": voice_id,
         "name": voice.name,
-        "description": f"espeak-ng, {voice.espeak_name}",
+        "description": f"{voice.name}, of the stand-in",
         "tagline": voice.name,
         "language": "en",
         "gender": "feminine" if voice.gender == "female" else "masculine",

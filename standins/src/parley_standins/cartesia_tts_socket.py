@@ -32,7 +32,8 @@ from parley_standins.cartesia_service import (
 from parley_standins.fault_injection import Dropped, reset_connection, sleep_until, stall
 from parley_standins.faults import Fault
 from parley_standins.request_log import RequestRecord
-from parley_standins.voices import SpeechFailed, SpokenSentence, VoiceSettings
+from parley_standins.speaker import SpeechFailed, SpokenSentence
+from parley_standins.voices import VoiceSettings
 
 FIRST_CHUNK_MS = 100
 CHUNK_MS = 200

@@ -234,9 +234,12 @@ class ElevenLabsHttp:
         record.frame("out", body)
         return web.json_response(body)
 
+    def _described(self, voice: Voice) -> dict[str, Any]:
+        return voice.described(self._service.speaker.engine)
+
     async def _voices(self, request: web.Request) -> web.StreamResponse:
         self._begin_free(request)
-        return web.json_response({"voices": [voice.described() for voice in VOICES.values()]})
+        return web.json_response({"voices": [self._described(voice) for voice in VOICES.values()]})
 
     async def _search_voices(self, request: web.Request) -> web.StreamResponse:
         self._begin_free(request)
@@ -247,7 +250,7 @@ class ElevenLabsHttp:
         page = found[start : start + size]
         more = start + size < len(found)
         body = {
-            "voices": [voice.described() for voice in page],
+            "voices": [self._described(voice) for voice in page],
             "has_more": more,
             "total_count": len(found),
             "next_page_token": str(start + size) if more else None,
@@ -256,7 +259,7 @@ class ElevenLabsHttp:
 
     async def _voice(self, request: web.Request) -> web.StreamResponse:
         self._begin_free(request)
-        return web.json_response(find_voice(request.match_info["voice_id"]).described())
+        return web.json_response(self._described(find_voice(request.match_info["voice_id"])))
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         self._begin_free(request)

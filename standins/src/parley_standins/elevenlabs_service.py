@@ -23,7 +23,8 @@ from parley_standins.fault_injection import Handler, reset_connection, stall
 from parley_standins.faults import Controls, Fault, SpeechSettings
 from parley_standins.recognizer import Recognizer
 from parley_standins.request_log import RequestLog, RequestRecord
-from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
+from parley_standins.speaker import Speaker
+from parley_standins.voices import VOICES, Voice, VoiceSettings
 
 SPEED_RANGE_HTTP = (0.25, 4.0)
 SPEED_RANGE_SOCKET = (0.7, 1.2)

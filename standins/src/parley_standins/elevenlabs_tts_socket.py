@@ -30,9 +30,10 @@ from parley_standins.elevenlabs_service import (
 from parley_standins.fault_injection import Dropped, reset_connection, stall
 from parley_standins.faults import Fault
 from parley_standins.request_log import RequestRecord
+from parley_standins.speaker import SpeechFailed
 from parley_standins.speech_pieces import SpokenPiece, stream_speech
 from parley_standins.text_buffer import BadSchedule, TextBuffer, checked_schedule
-from parley_standins.voices import VOICES, SpeechFailed, Voice, VoiceSettings
+from parley_standins.voices import VOICES, Voice, VoiceSettings
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 DEFAULT_INACTIVITY_S = 20.0

@@ -15,7 +15,7 @@ import os
 import sys
 from typing import Any
 
-from parley_standins.espeak import Espeak, EspeakError, Utterance
+from parley_standins.espeak import SAMPLE_RATE_HZ, Espeak, EspeakError, Utterance
 
 PRELOADED_VOICE = "en-us"
 
@@ -57,7 +57,8 @@ def _answer(espeak: Espeak, line: bytes) -> bytes:
         spoken = espeak.speak(Utterance(**json.loads(line)))
     except EspeakError as error:
         return _header({"error": str(error)})
-    return _header({"bytes": len(spoken.pcm), "words": spoken.words}) + spoken.pcm
+    header = {"bytes": len(spoken.pcm), "rate_hz": SAMPLE_RATE_HZ, "words": spoken.words}
+    return _header(header) + spoken.pcm
 
 
 def _header(content: dict[str, Any]) -> bytes:

@@ -19,7 +19,8 @@ from parley_standins.openai_audio_errors import AudioProblem
 from parley_standins.openai_audio_profiles import Server
 from parley_standins.openai_audio_settings import AudioSettings
 from parley_standins.request_log import RequestRecord
-from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
+from parley_standins.speaker import Speaker
+from parley_standins.voices import VOICES, Voice, VoiceSettings
 
 MAX_INPUT_CHARACTERS = 4096
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")

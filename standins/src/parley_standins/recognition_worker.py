@@ -1,4 +1,4 @@
-"""A process that hears: frames of audio in, JSON lines of words out.
+"""A process that hears with PocketSphinx: frames of audio in, JSON lines of words out.
 
 Started as `python -m parley_standins.recognition_worker`. A decoder holds the GIL
 and keeps a core busy, so each has a process of its own. It ends when its standard
@@ -9,11 +9,9 @@ writes is in `recognition_wire`.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from typing import Any, BinaryIO
 
-from parley_standins.recognition_wire import HEADER
+from parley_standins.recognition_wire import read_frame, say
 from parley_standins.stt_decoder import SttDecoder, make_decoder
 
 SLICE_BYTES = 3200
@@ -23,35 +21,21 @@ SLICE_BYTES = 3200
 def main() -> None:
     """Answer until standard input ends."""
     decoder = SttDecoder(make_decoder())
-    _say({"ready": True})
+    say({"ready": True})
     source = sys.stdin.buffer
-    while frame := _read(source):
+    while frame := read_frame(source):
         kind, payload = frame
         if kind == b"A":
             for at in range(0, len(payload), SLICE_BYTES):
                 partial = decoder.hear(payload[at : at + SLICE_BYTES])
                 if partial is not None:
-                    _say({"partial": partial})
+                    say({"partial": partial})
         elif kind == b"E":
             text, words = decoder.finish()
-            _say({"final": text, "words": words})
+            say({"final": text, "words": words})
         else:
             decoder.forget()
-            _say({"forgotten": True})
-
-
-def _read(source: BinaryIO) -> tuple[bytes, bytes] | None:
-    header = source.read(HEADER.size)
-    if len(header) < HEADER.size:
-        return None
-    kind, length = HEADER.unpack(header)
-    payload = source.read(length)
-    return (kind, payload) if len(payload) == length else None
-
-
-def _say(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
-    sys.stdout.flush()
+            say({"forgotten": True})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Recognition for a server: a pool of decoding processes, one per utterance at a time.
 
+PocketSphinx decodes, or Moonshine (`RecognitionEngine`).
+
 An `Utterance` takes audio as it comes and has a worker of the pool decode it at once.
 Where all workers are busy it keeps the audio until one is free. The text is given
 back as a person would write it: with capitals and a full stop or question mark.
@@ -15,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from parley_standins.audio_formats import StreamResampler, from_pcm, from_ulaw, to_pcm
@@ -23,6 +26,7 @@ from parley_standins.recognition_wire import HEADER, SAMPLE_RATE_HZ
 MIN_WORKERS = 1
 MAX_WORKERS = max(2, min(8, 2 * (os.cpu_count() or 1)))
 """More than the cores can feed would only start slowly; later utterances wait their turn."""
+_CLOSING = (".", "?", "!", "…")
 
 _QUESTIONS = frozenset(
     [
@@ -87,7 +91,10 @@ def written(spoken: str, *, complete: bool) -> str:
     words = [w.capitalize() if w == "i" or w.startswith("i'") else w for w in spoken.split()]
     if not words:
         return ""
-    mark = ("?" if words[0].lower() in _QUESTIONS else ".") if complete else ""
+    if not complete or words[-1].endswith(_CLOSING):
+        mark = ""
+    else:
+        mark = "?" if words[0].lower() in _QUESTIONS else "."
     return words[0][0].upper() + " ".join(words)[1:] + mark
 
 
@@ -126,12 +133,12 @@ class _Worker:
         self._read_task = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls) -> _Worker:
+    async def start(cls, engine: RecognitionEngine) -> _Worker:
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "parley_standins.recognition_worker",
+                *engine.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 22,
@@ -186,11 +193,36 @@ class _Worker:
                 answer.set_result(Recognised(message.get("final", ""), words))
 
 
+@dataclass(frozen=True, slots=True)
+class RecognitionEngine:
+    """A program that hears.
+
+    Attributes:
+        command: of a worker: a module and its arguments.
+        max_workers: that decode at once.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    max_workers: int = MAX_WORKERS
+
+
+POCKETSPHINX = RecognitionEngine("PocketSphinx", ("parley_standins.recognition_worker",))
+MOONSHINE_WORKERS = 2
+"""Each takes 180 MB."""
+
+
+def moonshine(weights: Path) -> RecognitionEngine:
+    """Return Moonshine with the weights of a folder."""
+    command = ("parley_standins.natural.moonshine_worker", str(weights))
+    return RecognitionEngine("Moonshine", command, MOONSHINE_WORKERS)
+
+
 class Recognizer:
     """The pool: one worker from the start, more when they are needed, never more than so many."""
 
-    def __init__(self, max_workers: int = MAX_WORKERS) -> None:
-        self._max_workers = max_workers
+    def __init__(self, engine: RecognitionEngine = POCKETSPHINX) -> None:
+        self._engine = engine
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
         self._start_count = 0
@@ -198,7 +230,7 @@ class Recognizer:
 
     async def start(self) -> None:
         """Have the first workers loading their models."""
-        self._idle = [await _Worker.start() for _ in range(MIN_WORKERS)]
+        self._idle = [await _Worker.start(self._engine) for _ in range(MIN_WORKERS)]
 
     async def stop(self) -> None:
         """End all workers."""
@@ -206,9 +238,21 @@ class Recognizer:
         self._idle, self._busy = [], set()
         await asyncio.gather(*(worker.stop() for worker in workers))
 
+    @property
+    def engine(self) -> str:
+        """Who hears."""
+        return self._engine.name
+
     async def wait_until_ready(self) -> None:
-        """Wait until the first workers hear."""
-        await asyncio.gather(*(worker.ready for worker in self._idle))
+        """Wait until the first workers hear.
+
+        Raises:
+            RecognitionFailed: one has ended instead.
+        """
+        for worker in self._idle:
+            await asyncio.wait({worker.ready})
+            if worker.ready.cancelled():
+                raise RecognitionFailed(f"{self.engine} did not start")
 
     def open_utterance(
         self, decoder: AudioDecoder, on_partial: Callable[[str], None] | None = None
@@ -224,10 +268,10 @@ class Recognizer:
                 if self._idle:
                     worker = self._idle.pop()
                     break
-                if len(self._busy) + self._start_count < self._max_workers:
+                if len(self._busy) + self._start_count < self._engine.max_workers:
                     self._start_count += 1
                     try:
-                        worker = await _Worker.start()
+                        worker = await _Worker.start(self._engine)
                     finally:
                         self._start_count -= 1
                     break

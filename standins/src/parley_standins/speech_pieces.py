@@ -10,7 +10,8 @@ from parley_standins.alignment import CharacterTimes
 from parley_standins.audio_formats import AudioFormat, Encoder
 from parley_standins.elevenlabs_service import SpeechService
 from parley_standins.fault_injection import sleep_until
-from parley_standins.voices import SpokenSentence, Voice, VoiceSettings
+from parley_standins.speaker import SpokenSentence
+from parley_standins.voices import Voice, VoiceSettings
 
 FIRST_PIECE_MS = 100
 PIECE_MS = 200

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from parley_standins.audio_formats import to_pcm
+from parley_standins.speaker import Speaker
 from parley_standins.stt_decoder import SttDecoder, make_decoder
-from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
+from parley_standins.voices import VOICES, Voice, VoiceSettings
 from standins_tests.conftest import word_error_rate
 
 EVERYDAY = (

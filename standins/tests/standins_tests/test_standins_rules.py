@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley_standins.alignment import align
+from parley_standins.alignment import TimedWord, align
 from parley_standins.audio_formats import (
     HTTP_FORMATS,
     AudioFormat,
@@ -32,13 +32,20 @@ from parley_standins.vad import EnergyVad, VadSettings
 from parley_standins.voices import MAX_SENTENCE_CHARACTERS, sentences
 
 WORDS = st.lists(
-    st.tuples(st.integers(-5, 60), st.integers(0, 20), st.floats(-100, 5000)), max_size=12
+    st.builds(
+        TimedWord,
+        st.integers(-5, 60),
+        st.integers(0, 20),
+        st.floats(-100, 5000),
+        st.none() | st.floats(-100, 6000),
+    ),
+    max_size=12,
 )
 
 
 @given(text=st.text(max_size=50), words=WORDS, duration_ms=st.floats(0, 5000))
 def test_every_character_has_a_time_in_order(
-    text: str, words: list[tuple[int, int, float]], duration_ms: float
+    text: str, words: list[TimedWord], duration_ms: float
 ) -> None:
     times = align(text, words, duration_ms)
     assert "".join(times.characters) == text
@@ -50,9 +57,10 @@ def test_every_character_has_a_time_in_order(
 
 
 def test_a_words_characters_begin_with_the_word() -> None:
-    times = align("Hi you.", [(0, 2, 0.0), (3, 3, 400.0)], 1000.0)
+    words = [TimedWord(0, 2, 0.0, 250.0), TimedWord(3, 3, 400.0)]
+    times = align("Hi you.", words, 1000.0)
     assert times.starts_ms[3] == 400.0
-    assert times.ends_ms[2] == 400.0
+    assert times.ends_ms[1:3] == (250.0, 400.0)
 
 
 @given(st.text(max_size=600))
