@@ -15,7 +15,8 @@ from dev.choice import PAIR, PAIRS, SETTINGS, ChoiceRefused, check_choice
 from dev.port import DEFAULT_PORT, PortRefused, check_port, port_number
 from dev.steps import wrap
 
-LOGS = Path(__file__).resolve().parent.parent / ".local" / "logs"
+LOCAL = Path(__file__).resolve().parent.parent / ".local"
+LOGS, DATA = LOCAL / "logs", LOCAL / "data"
 
 
 def main(command_line: Sequence[str] | None = None) -> int:
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--once", action="store_true", help="stop after the conversation")
     parser.add_argument(
         "--logs", type=Path, default=LOGS, metavar="DIR", help="for what emulator and stand-ins log"
+    )
+    parser.add_argument(
+        "--db-path", type=Path, default=DATA, metavar="DIR", help="where sessions are kept"
     )
     return parser
 

@@ -98,6 +98,7 @@ def run(
     demo: str | None,
     stay: bool,
     log_folder: Path,
+    db_path: Path,
 ) -> int:
     """Start everything, hold the conversation, serve the page.
 
@@ -105,6 +106,7 @@ def run(
         choice: names of providers, by the template's parameters.
         pair: which stand-ins speak and hear.
         demo: `yes` or `no`; None for a conversation that costs nothing.
+        db_path: the folder that sessions are kept in from one run to the next.
 
     Returns:
         the exit code.
@@ -126,7 +128,7 @@ def run(
         raise CannotRun(f"No logs can be written to {log_folder}: {error.strerror}.") from None
     with contextlib.ExitStack() as running:
         # It imports for a second or more, and waits for parameters: the others start meanwhile.
-        emulator = running.enter_context(start(_emulator_command(port), log, quiet))
+        emulator = running.enter_context(start(_emulator_command(port, db_path), log, quiet))
         why_small = _fetch_models(pair, steps)
         voices = running.enter_context(
             start(_standins_command(pair), log_folder / "standins.log", quiet)
@@ -139,6 +141,8 @@ def run(
         if tool_secrets:
             parameters["ToolSecretsArn"] = ARN
         stack = _start_emulator(emulator, log, parameters, steps)
+        if stack["db_notice"]:
+            print(wrap(stack["db_notice"]), flush=True)
         if tool_secrets:
             store_tool_secrets(tool_secrets, stack)
         _say_what_runs(providers, parameters, environment, standins["engines"], log_folder)
@@ -261,14 +265,14 @@ def _standins_command(pair: str) -> list[str]:
     ]
 
 
-def _emulator_command(port: int) -> list[str]:
+def _emulator_command(port: int, db_path: Path) -> list[str]:
     return [
         *("-m", "samwire", "start", "--json", "--progress"),
         *("--template", str(TEMPLATE)),
         *(["--no-lint"] if is_as_committed(TEMPLATE) else []),
         *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),
         *("--static-dir", str(ROOT / "web"), "--static-dir", f"/client={ROOT / 'client' / 'js'}"),
-        *("--parameter-file", "-", "--own-origins", ORIGINS),
+        *("--parameter-file", "-", "--own-origins", ORIGINS, "--db-path", str(db_path)),
     ]
 
 
@@ -444,6 +448,7 @@ def main(arguments: argparse.Namespace) -> int:
             demo=arguments.demo,
             stay=not arguments.once,
             log_folder=arguments.logs,
+            db_path=arguments.db_path,
         )
     except CannotRun as problem:
         print(wrap(str(problem)), file=sys.stderr)

@@ -54,7 +54,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def command(logs: Path, pair: str = "small") -> list[str]:
-    options = ["--port", "0", "--logs", str(logs), "--standins", pair]
+    options = ["--port", "0", "--logs", str(logs), "--db-path", str(logs), "--standins", pair]
     return [sys.executable, "-c", HEARS_CTRL_C, *options]
 
 

@@ -46,6 +46,7 @@ from samwire.runtime.interpreter import other_runtimes, refuse_what_cannot_run
 from samwire.runtime.options import ServiceOptions
 from samwire.runtime.service import LambdaService
 from samwire.services.aws import AwsServices
+from samwire.services.db_path import keep_generated
 from samwire.services.own_key import FILE, PROFILE, OwnKey, write_profile
 from samwire.template.api_model import HttpApi, WebSocketApi
 from samwire.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
@@ -68,6 +69,7 @@ class Options:
         tls_port: of the TLS listener, which the functions post to; 0 for any.
         prewarm: environments that each function has from the start.
         prewarm_only: logical ids of the only functions that have them; empty for all.
+        db_path: the folder that keeps what is stored from one start to the next; None for none.
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
         lambda_options: concurrency of the account, reloading, retries.
@@ -100,6 +102,7 @@ class Options:
     prewarm: int = 0
     prewarm_only: list[str] = field(default_factory=list)
     dynamodb_endpoint: str = ""
+    db_path: Path | None = None
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     lambda_options: ServiceOptions = field(default_factory=ServiceOptions)
@@ -145,7 +148,11 @@ class LocalStack:
         self._profile = self._workspace.folder / FILE
         hint = f"Sign with a key of this stack: AWS_CONFIG_FILE={self._profile}, profile {PROFILE}."
         self._services = AwsServices(
-            options.dynamodb_endpoint, self._refused, OwnKey(hint=hint), options.latency
+            options.dynamodb_endpoint,
+            self._refused,
+            OwnKey(hint=hint),
+            options.latency,
+            options.db_path,
         )
         self._guard = Guard(Directory())
         self._credentials: dict[str, dict[str, str]] = {}
@@ -190,6 +197,7 @@ class LocalStack:
             self.stack = await self._read(main, parameters, lint_task)
             _check_names(options.prewarm_only, self.stack)
             refuse_what_cannot_run(self.stack)
+            self._keep_generated()
         except BaseException:
             for task in (starting, lint_task):
                 task.cancel()
@@ -229,6 +237,7 @@ class LocalStack:
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
             "ca_bundle": str(ca_bundle),
             "aws_config_file": str(self._profile),
+            "db_notice": self._services.db_notice,
         }
         write_profile(self._profile, self._services.key, variables, self.info["management_url"])
         secrets = {
@@ -243,6 +252,13 @@ class LocalStack:
         for notice in await self._services.notices(options.region):
             self.info["notices"].append(notice)
             options.log("services", notice)
+
+    def _keep_generated(self) -> None:
+        folder = self._options.db_path
+        if folder is not None:
+            kept, notice = keep_generated(folder, self.stack.secrets)
+            self.stack = replace(self.stack, secrets=kept)
+            self.stack.notices.extend([notice] if notice else [])
 
     async def _lint(self, parameters: Mapping[str, str]) -> Findings:
         options = self._options

@@ -108,7 +108,7 @@ def test_all_missing_parameters_are_named_at_once() -> None:
 
 
 def test_a_generated_secret_has_each_kind_of_character() -> None:
-    secret = generated_secret({"PasswordLength": 8})
+    secret, _ = generated_secret({"PasswordLength": 8})
     assert len(secret) == 8
     for kind in (
         string.ascii_lowercase,
@@ -126,14 +126,14 @@ def test_a_generated_secret_leaves_out_what_it_is_told_to() -> None:
         "ExcludeUppercase": "true",
         "ExcludeCharacters": "abc123",
     }
-    assert set(generated_secret(settings)) <= set(string.ascii_lowercase + string.digits) - set(
+    assert set(generated_secret(settings)[0]) <= set(string.ascii_lowercase + string.digits) - set(
         "abc123"
     )
 
 
 def test_a_generated_secret_goes_into_its_template() -> None:
     settings = {"SecretStringTemplate": '{"user": "me"}', "GenerateStringKey": "password"}
-    found = json.loads(generated_secret(settings))
+    found = json.loads(generated_secret(settings)[0])
     assert found["user"] == "me"
     assert len(found["password"]) == 32
 

@@ -37,6 +37,8 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
     """
     if arguments.port and arguments.port == arguments.tls_port:
         raise OptionError(f"--tls-port: must be another port than --port, not {arguments.port}.")
+    if arguments.db_path and arguments.dynamodb_endpoint:
+        raise OptionError("--db-path: what --dynamodb-endpoint names keeps its tables itself.")
     latency = latency_of_option(arguments.latency)
     return Options(
         template=arguments.template,
@@ -49,6 +51,7 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         prewarm=arguments.prewarm,
         prewarm_only=arguments.prewarm_only,
         dynamodb_endpoint=arguments.dynamodb_endpoint,
+        db_path=arguments.db_path,
         environment=environment_variables(arguments.env_vars),
         lambda_options=ServiceOptions(
             concurrency=arguments.concurrency,

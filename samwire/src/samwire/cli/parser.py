@@ -219,6 +219,13 @@ def _add_services(parser: argparse.ArgumentParser) -> None:
         help="of DynamoDB Local or another; moto's by default",
     )
     group.add_argument(
+        "--db-path",
+        type=Path,
+        metavar="DIR",
+        help="where items of tables, and generated secrets, are kept from one start to the next; "
+        "without it nothing is",
+    )
+    group.add_argument(
         "--latency", default="{}", metavar="aws|FILE|JSON", help="time to add to AWS's hops"
     )
     group.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")

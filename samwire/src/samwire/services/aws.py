@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,12 +25,14 @@ from samwire.faults.latency import LATENCY, Latency
 from samwire.permissions.identities import Directory
 from samwire.permissions.wsgi import CONTROL_PATH
 from samwire.services.creation import create_resources
+from samwire.services.db_path import DB_PATH
 from samwire.services.own_key import OwnKey
 from samwire.services.table_check import lacking
 from samwire.template.intrinsics import URL_SUFFIX
 from samwire.template.model import Stack
 
 _START_TIMEOUT_S = 30
+_STOP_TIMEOUT_S = 5
 
 
 class ServicesError(Exception):
@@ -44,6 +47,10 @@ class AwsServices:
         log: told a sentence for every call that was not allowed.
         key: that calls of nobody's function are signed with; one of its own by default.
         latency: that is added to calls of DynamoDB.
+        db_path: the folder of a file that keeps the tables; None for none.
+
+    Attributes:
+        db_notice: what there is to know of that file, in a sentence; empty for nothing.
     """
 
     def __init__(
@@ -52,11 +59,14 @@ class AwsServices:
         log: Callable[[str], None] = lambda _line: None,
         key: OwnKey | None = None,
         latency: Latency | None = None,
+        db_path: Path | None = None,
     ) -> None:
         self._dynamodb_endpoint = dynamodb_endpoint
         self._log = log
         self.key = key or OwnKey()
         self._latency = latency or Latency()
+        self._db_path = db_path
+        self.db_notice = ""
         self._listen_task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = ""
@@ -78,6 +88,7 @@ class AwsServices:
                 **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
                 **self.key.variables(),
                 LATENCY: msgspec.json.encode(self._latency).decode(),
+                **({DB_PATH: str(self._db_path)} if self._db_path else {}),
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -91,13 +102,18 @@ class AwsServices:
             raise ServicesError(f"moto's server did not start in {_START_TIMEOUT_S} s.") from None
         if not line:
             raise ServicesError("moto's server did not start; it says why above.")
-        self.endpoint = f"http://127.0.0.1:{int(line)}"
+        port, _, notice = line.decode().partition(" ")
+        self.endpoint, self.db_notice = f"http://127.0.0.1:{int(port)}", notice.strip()
         self._listen_task = asyncio.create_task(self._listen(self._process.stdout))
 
     async def stop(self) -> None:
         """End the server."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
+                if self._db_path:  # it writes what is left
+                    self._process.terminate()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
                 self._process.kill()
             await self._process.wait()
         if self._listen_task is not None:
@@ -132,7 +148,7 @@ class AwsServices:
             ServicesError: it cannot be reached, or makes no table.
         """
         if not self._dynamodb_endpoint:
-            return []
+            return [self.db_notice] if self.db_notice else []
         client = self._client("dynamodb", self.dynamodb_endpoint, region)
         try:
             missing = await asyncio.to_thread(lacking, client)

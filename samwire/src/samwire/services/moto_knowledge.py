@@ -30,6 +30,12 @@ def issued_secret(access_key_id: str) -> str | None:
     return None if found is None else str(found.secret_access_key)
 
 
+def key_names(region: str, table: str) -> tuple[str, ...]:
+    """Return the key attributes of a table."""
+    found = dynamodb_backends[ACCOUNT_ID][region].tables[table]
+    return (*found.hash_key_names, *found.range_key_names)[: 2 if found.has_range_key else 1]
+
+
 def partition_key(region: str, table: str, index: str) -> str | None:
     """Return the name of the partition key of a table or of an index of it."""
     found = dynamodb_backends[ACCOUNT_ID][region].tables.get(table)

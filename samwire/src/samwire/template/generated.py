@@ -19,18 +19,20 @@ _KINDS = (
 )
 
 
-def generated_secret(settings: Mapping[str, Any]) -> str:
+def generated_secret(settings: Mapping[str, Any]) -> tuple[str, str]:
     """Return a new secret, as `AWS::SecretsManager::Secret GenerateSecretString` describes it.
+
+    The second is what of the first has been made, without what the template says.
 
     Raises:
         TemplateError: nothing is left to make it of, or its template is no JSON object.
     """
     password = _password(settings)
     if "SecretStringTemplate" not in settings:
-        return password
+        return password, password
     try:
         template = json.loads(settings["SecretStringTemplate"])
-        return json.dumps({**template, settings["GenerateStringKey"]: password})
+        return json.dumps({**template, settings["GenerateStringKey"]: password}), password
     except (ValueError, TypeError, KeyError):
         raise TemplateError(
             "GenerateSecretString needs a SecretStringTemplate that is a JSON object, and a "

@@ -92,12 +92,14 @@ class Secret:
 
     Attributes:
         value: None for a secret that has none yet.
+        generated: what of it has just been made; empty if nothing has.
     """
 
     logical_id: str
     name: str
     arn: str
     value: str | None
+    generated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

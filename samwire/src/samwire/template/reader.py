@@ -458,13 +458,15 @@ class _Reader:
     def _secret(self, logical_id: str, properties: dict[str, Any]) -> Secret:
         value = properties.get("SecretString")
         settings = properties.get("GenerateSecretString")
+        generated = ""
         if value is None and settings is not None:
-            value = generated_secret(settings)
+            value, generated = generated_secret(settings)
         return Secret(
             logical_id=logical_id,
             name=self._references.name(logical_id),
             arn=self._references.ref(logical_id),
             value=None if value is None else str(value),
+            generated=generated,
         )
 
     # --- outputs --------------------------------------------------------------------
