@@ -2,8 +2,8 @@
 
 Each sample clones a repository into a new folder, with a home of its own and without the
 caches of pip and uv. It runs `make run` and notes when the page is served, when the demo
-conversation has ended, and the load of the machine. Packages come from where pip's configuration
-says.
+conversation has ended, how much disk it then takes, and the load of the machine. Packages come
+from where pip's configuration says.
 
     python benchmarks/first_run.py --before ../before [--after .] [--samples 3]
 
@@ -45,12 +45,14 @@ class Sample:
     Attributes:
         load: of the machine in the minute before, from the kernel.
         packages: how many the environment has.
+        megabytes: of environments and models, links counted once.
     """
 
     page_s: float
     demo_s: float
     load: float
     packages: int
+    megabytes: float
 
 
 def measure(repository: str) -> Sample:
@@ -88,7 +90,7 @@ def measure(repository: str) -> Sample:
         if page.served_s is None:
             raise RuntimeError("The page was not served.")
         packages = len(list(clone.glob(".venv*/lib/python3*/site-packages/*.dist-info")))
-        return Sample(page.served_s, demo_s, load, packages)
+        return Sample(page.served_s, demo_s, load, packages, _megabytes(clone))
 
 
 class _Page(threading.Thread):
@@ -109,6 +111,17 @@ class _Page(threading.Thread):
                 if answer.status == 200:
                     self.served_s = time.monotonic() - self._began
                     return
+
+
+def _megabytes(clone: Path) -> float:
+    files = {
+        (found.st_dev, found.st_ino): found.st_blocks * 512
+        for folder in (*clone.glob(".venv*"), clone / ".local")
+        for path in folder.rglob("*")
+        if not path.is_symlink() and path.is_file()
+        for found in (path.stat(),)
+    }
+    return sum(files.values()) / 1_000_000
 
 
 def _check_that_the_port_is_free() -> None:
@@ -171,7 +184,7 @@ def main() -> int:
             samples.append(sample)
             print(
                 f"{state:8s} page {sample.page_s:6.1f} s, conversation {sample.demo_s:6.1f} s, "
-                f"{sample.packages} packages, load {sample.load:.1f}",
+                f"{sample.packages} packages, {sample.megabytes:.0f} MB, load {sample.load:.1f}",
                 flush=True,
             )
     print(f"\n{'':24s} {'before':>18s} {'after':>18s} {'ratio':>6s}")
