@@ -28,6 +28,7 @@ import soxr
 
 from parley.audio.mulaw import decode_mulaw
 from parley.providers.stt import Transcriber
+from parley_standins.spoken_numbers import in_words
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOT_OF_PACKAGES = Path(os.environ.get("RECORDINGS") or "/")
@@ -37,7 +38,7 @@ TEST_DATA = "usr/share/pocketsphinx/test/data"
 MICROPHONE_HZ = 48_000
 FEWEST_WORDS = 3
 LONGEST_S = 20
-_SPELLED = {"ok": "okay", "voice-mail": "voicemail"}
+_SPELLED = {"mr": "mister", "mrs": "missis", "ok": "okay", "voice-mail": "voicemail"}
 
 Signal = npt.NDArray[np.float32]
 
@@ -66,7 +67,9 @@ def _prompts(root: Path) -> Iterator[Recording]:
     with gzip.open(root / TEXTS, "rt", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             name, _, text = line.strip().partition(": ")
-            spoken = not re.search(r"[\[\]<>]", text) and len(text.split()) >= FEWEST_WORDS
+            spoken = (
+                not re.search(r"[\[\]<>]|of silence", text) and len(text.split()) >= FEWEST_WORDS
+            )
             paths = [root / PROMPTS / f"{name}.{kind}" for kind in ("g722", "wav")]
             found = [path for path in paths if path.exists()]
             if spoken and found:
@@ -141,10 +144,11 @@ async def transcribe(transcriber: Transcriber, chunks: Sequence[bytes]) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text without their marks, in small letters."""
+    """Return the words of a text without marks, in small letters, numbers as they are said."""
     plain = unicodedata.normalize("NFKC", text.lower()).replace("’", "'")
-    words = [word.strip(".,;:!?\"'()…-") for word in plain.split()]
-    return [part for word in words for part in _SPELLED.get(word, word).split("-") if part]
+    words = [word.strip(".,;:!?\"'()…-–—") for word in plain.replace("can not", "cannot").split()]
+    said = [in_words(int(word)) if word.isdecimal() else _SPELLED.get(word, word) for word in words]
+    return [part for word in said for part in re.split("[- ]", word) if part]
 
 
 def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
