@@ -129,7 +129,7 @@ async def run(samples: int) -> None:
             before = children()
             sides[pair] = await stack.enter_async_context(running(pair, client))
             belongs[pair] = children().keys() - before.keys()
-        _, asked = await sides["natural"].speak(SENTENCES["72 characters"])
+        _, asked = await sides["natural"].speak(SENTENCES["23 characters"])
         pause = b"\0\0" * (RATE_HZ * SILENCE_MS // 1000)
         for _ in range(samples):
             for label, text in SENTENCES.items():
