@@ -124,6 +124,8 @@ export interface Choices {
   context?: boolean;
   /** Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of use. */
   preemptive_replies?: boolean;
+  /** Which agents a new session may have (`init.agent`); empty where a client may choose none. */
+  agents?: string[];
 }
 
 /** Asks the application to run a function of its own, and to answer with `tool_result`. Another attempt at the turn asks again with the same `call_id`. A function runs once for each. */

@@ -180,3 +180,18 @@ def test_an_agents_settings_are_between_the_deployments_and_the_clients(
 def test_without_an_agent_a_language_keeps_its_voice(catalog: AgentCatalog) -> None:
     given = session(settings=Settings(language="de"))
     assert catalog.policy_of(given).merge_settings(given.settings, given.signed).voice == "german"
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (NO_OVERRIDES, ["guide", "host"]),
+        (AgentOverrides(agents=["staff", "host"]), ["host", "staff"]),
+        (AgentOverrides(agent="staff"), ["staff"]),
+    ],
+    ids=["no token", "a token's own choice", "a token's one"],
+)
+def test_a_client_is_told_the_agents_that_it_may_choose(
+    catalog: AgentCatalog, token: AgentOverrides, expected: list[str]
+) -> None:
+    assert catalog.list_choices(session(signed=token)).agents == expected

@@ -392,6 +392,8 @@ class Choices:
     preemptive_replies: bool = False
     """Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of
     use."""
+    agents: tuple[str, ...] = ()
+    """Which agents a new session may have (`init.agent`); empty where a client may choose none."""
 
 
 class Span(NamedTuple):

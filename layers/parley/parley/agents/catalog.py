@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from parley.agents.agent import Agent
@@ -13,6 +14,7 @@ from parley.agents.file import AgentFile, AgentFiles
 from parley.agents.variables import fill_variables
 from parley.errors import ConfigurationError, ParleyError
 from parley.protocol.agent_overrides import AgentOverrides
+from parley.protocol.messages import Choices
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import Session
 
@@ -102,6 +104,11 @@ class AgentCatalog:
     def policy_for(self, name: str) -> SettingsPolicy:
         """Return which settings hold for an agent; empty for the deployment's own."""
         return self._policy.with_agent(self._read(name).settings) if name else self._policy
+
+    def list_choices(self, session: Session) -> Choices:
+        """Return what the client of a session may choose: settings, and agents for the next one."""
+        choices = self.policy_of(session).list_choices(session.signed)
+        return msgspec.structs.replace(choices, agents=self._choices(session.signed_agent))
 
     def check_choice(self, name: str, overrides: AgentOverrides, path: str) -> None:
         """Refuse an agent that a client may not choose.

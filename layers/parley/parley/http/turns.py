@@ -138,7 +138,7 @@ class TurnHandlers:
             backend_agent=said,
         )
         settings = policy.merge_settings(session.settings, session.signed, session.heard_language)
-        choices = policy.list_choices(session.signed)
+        choices = self._agents.list_choices(session)
         opened = OpenedSession(
             session.session_id, token, settings, choices, self._stand_ins, name or UNSET
         )

@@ -415,6 +415,8 @@ class Choices(Struct, frozen=True):
     preemptive_replies: bool = False
     """Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of
     use."""
+    agents: list[Identifier] = []
+    """Which agents a new session may have (`init.agent`); empty where a client may choose none."""
 
 
 class SilenceRules(Struct, frozen=True, omit_defaults=True):

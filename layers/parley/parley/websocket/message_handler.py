@@ -418,7 +418,7 @@ class MessageHandler:
             settings=self._settings_of(session),
             limits=Limits(max_message_bytes=self._arrivals.max_message_bytes),
             protocol=1,
-            choices=self._agents.policy_of(session).list_choices(session.signed),
+            choices=self._agents.list_choices(session),
             stand_ins=self._stand_ins,
             agent=agent or UNSET,
             silence=self._silence.rules or UNSET,
