@@ -78,6 +78,35 @@ export class CaptureDevice {
     this.#provide(stream);
   }
 
+  /**
+   * Hear another microphone from now on, once it is open.
+   * @param {MediaStream} stream whose tracks are this device's to end, also if it cannot be used
+   * @throws {Problem} `microphone_failed`; the one of before is heard all the same
+   */
+  replace(stream) {
+    const [context, capture, before] = [this.#context, this.#capture, this.#stream];
+    try {
+      if (this.#isClosed || !context || !capture) throw letGo();
+      // Before the old one is let go: some browsers refuse another sample rate than the context's.
+      const source = context.createMediaStreamSource(stream);
+      this.#source?.disconnect();
+      source.connect(capture.node);
+      this.#source = source;
+    } catch (cause) {
+      endTracks(stream);
+      throw notOpened(cause);
+    }
+    this.attach(stream);
+    this.#monitor?.stop();
+    this.#monitor = new CaptureMonitor(context, stream.getTracks(), this.hooks.onDeafness);
+    if (before) endTracks(before);
+  }
+
+  /** @param {boolean} isMuted whether its tracks give silence, and the browser says so */
+  setMuted(isMuted) {
+    for (const track of this.#stream?.getTracks() ?? []) track.enabled = !isMuted;
+  }
+
   /** @param {unknown} cause why it does not open */
   fail(cause) {
     this.#fail(cause);

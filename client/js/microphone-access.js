@@ -65,13 +65,15 @@ const FORMER_NAMES = {
 };
 
 /**
+ * @param {string} [deviceId] which one, if it is there; the system's choice otherwise
  * @returns {Promise<MediaStream>} once the user, too, has decided
  * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed`
  */
-export async function askForMicrophone() {
+export async function askForMicrophone(deviceId) {
   if (!globalThis.navigator?.mediaDevices?.getUserMedia) throw unsupported();
   try {
-    return await navigator.mediaDevices.getUserMedia({ audio: AUDIO });
+    const wanted = deviceId ? { ...AUDIO, deviceId: { ideal: deviceId } } : AUDIO;
+    return await navigator.mediaDevices.getUserMedia({ audio: wanted });
   } catch (cause) {
     throw refusal(cause);
   }

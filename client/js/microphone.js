@@ -44,6 +44,10 @@ const FLUSH_TIMEOUT_MS = 200;
 export class Microphone extends Emitter {
   /** The loudest sample of the last 20 ms, from 0 to 1. */
   level = 0;
+  /** Which one is used, as `enumerateDevices` names it; empty for the system's choice. */
+  deviceId = "";
+  /** Whether nothing is heard, because the user wants it so. */
+  isMuted = false;
   /** @type {CaptureDevice | undefined} */
   #device;
   /** The user is being asked, once however many wait for it. */
@@ -167,6 +171,38 @@ export class Microphone extends Emitter {
     return this.#own.expectEcho(extraDb);
   }
 
+  /**
+   * Hear nothing, or hear again. It stays open, so that it hears again at once. What is being said
+   * ends.
+   * @param {boolean} isMuted
+   */
+  setMuted(isMuted) {
+    if (isMuted === this.isMuted) return;
+    this.isMuted = isMuted;
+    this.#device?.setMuted(isMuted);
+    if (isMuted) this.#notice("silent");
+    // It begins anew: after silence, the noise of any room would be speech to it.
+    if (!this.detector) this.#postWatch();
+  }
+
+  /**
+   * Use another microphone. What is being said goes on with it. One that is not there is the system's
+   * choice instead.
+   * @param {string} deviceId as `enumerateDevices` names it; empty for the system's choice
+   * @throws {Problem} as `start` does; the one of before is heard all the same
+   */
+  async setDevice(deviceId) {
+    this.deviceId = deviceId;
+    const device = this.#device;
+    if (!device) return;
+    await device.ready;
+    const stream = await askForMicrophone(deviceId);
+    // It was closed, or another one was wanted, meanwhile.
+    if (device !== this.#device || deviceId !== this.deviceId) endTracks(stream);
+    else device.replace(stream);
+    device.setMuted(this.isMuted);
+  }
+
   /** Let go of the microphone for everybody, or of what is being opened; whoever is listened to is
    * told `microphone_lost`. */
   release() {
@@ -200,11 +236,15 @@ export class Microphone extends Emitter {
   async #ask() {
     this.#isAsking = true;
     try {
-      const stream = await askForMicrophone();
+      const stream = await askForMicrophone(this.deviceId);
       this.#isAsking = false;
       // The user may be gone, and then nothing else would ever let go of it.
-      if (this.#device) this.#device.attach(stream);
-      else endTracks(stream);
+      if (!this.#device) {
+        endTracks(stream);
+        return;
+      }
+      this.#device.attach(stream);
+      this.#device.setMuted(this.isMuted);
     } catch (problem) {
       this.#isAsking = false;
       this.#device?.fail(problem);
@@ -312,7 +352,7 @@ export class Microphone extends Emitter {
 
   /** Have the built-in detector notice what is wanted now; it begins anew. */
   #postWatch() {
-    const watch = this.#watchers().at(-1)?.settings ?? null;
+    const watch = (!this.isMuted && this.#watchers().at(-1)?.settings) || null;
     this.#device?.post({ watch, extraDb: this.#extraDb });
   }
 

@@ -28,10 +28,13 @@ export class Playback {
   gaps = 0;
   peak = 0;
   paused = false;
+  muted = false;
   #unreported = false;
   #sinceReport = 0;
   /** Goes to 0 when paused, and back to 1. */
   #gain = 1;
+  /** Goes to 0 when muted, and back to 1. */
+  #volume = 1;
   /** The turn of which nothing more will come. */
   #finished = "";
   /** How long it has been waited, in samples, after audio came late.
@@ -49,13 +52,14 @@ export class Playback {
 
   /**
    * @param {{turn?: string, samples?: Float32Array, begin?: string, finish?: string,
-   *   flush?: number, fade?: boolean, paused?: boolean}} message
+   *   flush?: number, fade?: boolean, paused?: boolean, muted?: boolean}} message
    */
-  take({ turn = "", samples, begin, finish, flush, fade = false, paused }) {
+  take({ turn = "", samples, begin, finish, flush, fade = false, paused, muted }) {
     if (begin !== undefined) this.#begin(begin);
     if (samples) this.#add(turn, samples);
     if (finish !== undefined) this.#finished = finish;
     if (paused !== undefined) this.paused = paused;
+    if (muted !== undefined) this.muted = muted;
     if (flush !== undefined) this.#flush(flush, fade);
   }
 
@@ -68,6 +72,8 @@ export class Playback {
       this.#shape(out, count);
       for (const sample of out) this.peak = Math.max(this.peak, Math.abs(sample));
     }
+    // After the level was taken: that a reply goes on can be seen also if it is not heard.
+    if (this.muted || this.#volume < 1) this.#mute(out);
     this.#sinceReport += out.length;
     const due = this.#sinceReport >= REPORT_SAMPLES || this.queue.length === 0;
     if (due && this.#unreported) this.#report();
@@ -162,6 +168,14 @@ export class Playback {
       out[i] = (out[i] ?? 0) * this.#gain;
     }
     if (this.paused && count === 0) this.#gain = 0;
+  }
+
+  /** @param {Float32Array} out what is heard, or not; in steps, which would click otherwise */
+  #mute(out) {
+    for (let i = 0; i < out.length; i += 1) {
+      this.#volume = Math.max(0, Math.min(1, this.#volume + (this.muted ? -1 : 1) / FADE));
+      out[i] = (out[i] ?? 0) * this.#volume;
+    }
   }
 
   /**

@@ -52,6 +52,10 @@ export class Player extends Emitter {
   level = 0;
   /** How often a reply paused because its audio came late. */
   gaps = 0;
+  /** Whether nothing is heard, because the user wants it so; it counts as played all the same. */
+  isMuted = false;
+  /** Where it sounds, as `enumerateDevices` names it; empty for the system's choice. */
+  deviceId = "";
   /** @type {AudioContext | undefined} */
   #context;
   /** Settles with nothing where there can be no sound.
@@ -189,6 +193,30 @@ export class Player extends Emitter {
     this.#pause(false);
   }
 
+  /**
+   * Let nothing be heard, or let it be heard again. What is played goes on, and counts as played.
+   * @param {boolean} isMuted
+   */
+  setMuted(isMuted) {
+    this.isMuted = isMuted;
+    void this.#opening?.then((node) => node?.post({ muted: isMuted }));
+  }
+
+  /** Whether the browser lets a page choose where it sounds. */
+  get canSetDevice() {
+    return "setSinkId" in (globalThis.AudioContext?.prototype ?? {});
+  }
+
+  /**
+   * Sound elsewhere.
+   * @param {string} deviceId as `enumerateDevices` names it; empty for the system's choice
+   * @throws {Problem} `output_failed`: it is not there, or not allowed; what is heard goes on
+   */
+  async setDevice(deviceId) {
+    if (this.#context) await setSink(this.#context, deviceId);
+    this.deviceId = deviceId;
+  }
+
   /** Fall silent and let go of the sound; `unlock` or `play` opens it again. */
   async close() {
     const [context, opening] = [this.#context, this.#opening];
@@ -239,6 +267,8 @@ export class Player extends Emitter {
     let context;
     try {
       context = this.#context = newContext();
+      // One that is not there any more is the system's choice instead.
+      if (this.deviceId) await setSink(context, this.deviceId).catch(() => undefined);
       return await this.#playback(context);
     } catch (cause) {
       if (context !== this.#context) return undefined; // closed meanwhile
@@ -269,6 +299,7 @@ export class Player extends Emitter {
     });
     playback.node.connect(context.destination);
     if (playback.warning) this.emit("warning", playback.warning);
+    if (this.isMuted) playback.post({ muted: true });
     playback.listen((report) => {
       if (context === this.#context) this.#heard(report);
     });
@@ -339,5 +370,20 @@ function newContext() {
     return new AudioContext({ sampleRate: RATE_HZ });
   } catch {
     return new AudioContext();
+  }
+}
+
+/**
+ * @param {AudioContext} context
+ * @param {string} deviceId
+ */
+async function setSink(context, deviceId) {
+  const { setSinkId } = /** @type {{setSinkId?: (id: string) => Promise<void>}} */ (context);
+  try {
+    if (!setSinkId) throw new DOMException("This browser has no setSinkId.", "NotSupportedError");
+    await setSinkId.call(context, deviceId);
+  } catch (cause) {
+    const text = "That loudspeaker cannot be used: it is not there, or the browser does not allow it.";
+    throw new Problem("output_failed", text, { cause });
   }
 }
