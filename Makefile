@@ -37,7 +37,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=)
 TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token tools test checked collected tested pytest browser models lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
+.PHONY: help run token tools pictures test checked collected tested pytest browser models lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 tools: $(READY) ## check the files that declare tools and agents [TOOLS=]
 	@$(BIN)/python -m parley.tools.check $(or $(TOOLS),tools/tools.toml)
 	@$(BIN)/python -m parley.agents.check tools
+
+pictures: $(READY) ## every state of the page, into artifacts/pictures [ARGS=]
+	@$(BIN)/python -m tests.browser.pictures $(ARGS)
 
 lint: style types ## ruff, bandit and mypy --strict
 

@@ -1,5 +1,5 @@
 /** What the connection's states are to the user: a word, controls, and what can be done about it. */
-import { element } from "./elements.js";
+import { setText } from "./elements.js";
 import { NOT_UNDERSTOOD, isAboutSettings, settingOf } from "./sentences.js";
 
 /** @typedef {import("parley-client").Conversation} Conversation */
@@ -66,8 +66,10 @@ export class ConnectionView {
     const view = this.#parts.state;
     view.dataset["state"] = state;
     const isCounted = retryInMs !== undefined && state !== "failed";
-    const count = isCounted ? ` (${attempt} of ${attempts})` : "";
-    view.replaceChildren(STATES[state], element("span", "count", count));
+    const [label, count] = view.children;
+    // Each attempt is to be seen, and the state to be read out once.
+    if (label instanceof HTMLElement) setText(label, STATES[state]);
+    if (count instanceof HTMLElement) setText(count, isCounted ? ` (${attempt} of ${attempts})` : "");
     const canSpeak = this.#conversation?.canSpeak ?? false;
     // An attempt that the user has not asked for does not disturb reading, nor the focus.
     const isQuiet = this.#isTriedSlowly && (state === "connecting" || state === "reconnecting");

@@ -1,8 +1,10 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
+import { AgentPicker } from "./agent-picker.js";
 import { ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
 import { ConnectionView } from "./connection-view.js";
-import { byId } from "./elements.js";
+import { codeFor, copyOnClick } from "./copy-code.js";
+import { byId, setText } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { KillButton } from "./kill-button.js";
 import { hasToken } from "./link.js";
@@ -14,6 +16,9 @@ import { save } from "./save.js";
 import { explained, isAboutSettings, sentenceOf } from "./sentences.js";
 import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
+import { SoundControls } from "./sound-controls.js";
+import { stageHint, stageState } from "./stage-state.js";
+import { Stage } from "./stage.js";
 import { standInsNote } from "./stand-ins.js";
 import { SpeechControls } from "./speech-controls.js";
 import { LatencyChart } from "./latency-chart.js";
@@ -21,7 +26,7 @@ import { keepToken, tokenFor } from "./token.js";
 import { sentenceOfCall } from "./tool-calls.js";
 import { remember, trust, usualAddress } from "./trust.js";
 import { TurnList } from "./turn-list.js";
-import { Waveform } from "./waveform.js";
+import { Usage } from "./usage.js";
 
 /** @typedef {import("./address.js").Address} Address */
 
@@ -61,20 +66,40 @@ const notice = new Notice(
   byId("notice-button", HTMLButtonElement),
   linkButton,
 );
-const turns = new TurnList(turnList, byId("empty", HTMLElement), (id) => conversation?.retry(id));
-const panel = new Panel(byId("panel", HTMLElement), byId("panel-toggle", HTMLButtonElement), [
-  talk,
-  byId("footer", HTMLElement),
-]);
+const usage = new Usage(byId("usage", HTMLElement));
+const turns = new TurnList(
+  { list: turnList, times: byId("times", HTMLElement), empty: byId("empty", HTMLElement) },
+  (id) => conversation?.retry(id),
+);
+const panel = new Panel(
+  byId("panel", HTMLElement),
+  byId("panel-toggle", HTMLButtonElement),
+  byId("settings-toggle", HTMLButtonElement),
+  [byId("stage", HTMLElement), talk, byId("footer", HTMLElement)],
+);
 const settings = new SettingsForm(byId("settings", HTMLFormElement), {
   onChange: configure,
-  onHandsFree: () => speech.changed(),
+  onHandsFree: () => {
+    speech.changed();
+    showCode();
+  },
 });
-const wave = new Waveform(byId("wave", HTMLCanvasElement), () => {
-  if (speech.isListening) return { level: microphone.level, source: "mine" };
-  if (player.state === "playing") return { level: player.level, source: "reply" };
-  return speech.isHandsFree ? { level: microphone.level, source: "room" } : undefined;
-});
+const agents = new AgentPicker(byId("agents", HTMLElement), byId("agent", HTMLSelectElement), () =>
+  startAnew(),
+);
+const stage = new Stage(
+  {
+    root: byId("stage", HTMLElement),
+    word: byId("stage-word", HTMLElement),
+    hint: byId("stage-hint", HTMLElement),
+    sign: byId("stage-sign", SVGElement),
+  },
+  () => {
+    if (speech.isListening) return microphone.level;
+    if (player.state === "playing") return player.level;
+    return speech.isHandsFree && !microphone.isMuted ? microphone.level : undefined;
+  },
+);
 const speech = new SpeechControls(
   {
     compose,
@@ -88,9 +113,25 @@ const speech = new SpeechControls(
   {
     conversation: () => conversation,
     handsFreeSettings: () => settings.handsFree,
-    onListen: () => wave.wake(),
+    onChange: () => {
+      showStage();
+      showCode();
+    },
     report,
   },
+);
+const sound = new SoundControls(
+  {
+    microphones: byId("microphone", HTMLSelectElement),
+    outputs: byId("output", HTMLSelectElement),
+    microphoneLevel: byId("microphone-level", HTMLMeterElement),
+    voiceLevel: byId("voice-level", HTMLMeterElement),
+    mute: byId("mute", HTMLButtonElement),
+    muteVoice: byId("mute-voice", HTMLButtonElement),
+    test: byId("test-microphone", HTMLButtonElement),
+  },
+  { player, microphone },
+  { onChange: showStage, report },
 );
 const connectionView = new ConnectionView(
   {
@@ -118,6 +159,8 @@ let conversation;
 let address = ownAddress();
 /** Where what the user had with it before could not be gone on with. */
 let isSessionLost = false;
+/** The conversation was hung up. */
+let hasEnded = false;
 /** What was said of a microphone that hears nothing. */
 let deafNotice = "";
 /** What is known of the server's choices and stand-ins.
@@ -142,7 +185,7 @@ async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
     forgetWords();
     text.value = "";
   }
-  isSessionLost = false;
+  isSessionLost = hasEnded = false;
   connectionView.startAgain();
   address = to;
   known = knownOf(serverAt(to));
@@ -154,6 +197,7 @@ async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
     httpUrl: to.httpUrl,
     slowRetryMs: SLOW_RETRY_MS,
     tools: note.tools,
+    agent: agents.wanted,
   });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
@@ -175,11 +219,15 @@ function listenTo(made) {
     made.on(name, (detail) => {
       if (made === conversation) listener(detail);
       showInterrupt();
+      showStage();
     });
   on("state", (change) => connectionView.show(change));
   on("transport", () => connectionView.showTransport());
   on("session", (session) => opened(made, session));
-  on("config_updated", (event) => settings.changed(event.settings));
+  on("config_updated", (event) => {
+    settings.changed(event.settings);
+    showCode();
+  });
   on("message", (message) => log.add("in", message));
   on("sent", (message) => log.add("out", message));
   on("turn", begin);
@@ -212,6 +260,7 @@ function listenTo(made) {
     const view = turns.get(end.turn_id);
     view?.finish(end);
     latencyChart.add(end);
+    usage.add(end.metrics);
     // What is heard need not be read out as well.
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
@@ -242,6 +291,8 @@ function opened(made, { id, token, resumed, history }) {
   }
   isSessionLost = false;
   settings.open(made.settings, known.choices);
+  agents.open(known.choices, made.agent);
+  showCode();
   standIns.textContent = standInsNote(known.standIns ?? []);
   standIns.hidden = !standIns.textContent;
   // The stand-in calls the demo's tools; what else replies may have others.
@@ -283,6 +334,7 @@ function warn(problem) {
 
 /** @param {import("parley-client/conversation-types.js").Ending} reason */
 function hungUp(reason) {
+  hasEnded = true;
   // What has ended cannot be gone on with.
   keepSession(serverAt(address), undefined);
   const run = () => void connect(address);
@@ -307,6 +359,34 @@ function showInterrupt() {
   interruptButton.disabled = !conversation?.canInterrupt;
   // A button that is gone has no focus to go on from.
   if (hadFocus && interruptButton.disabled) hold.focus();
+}
+
+function showStage() {
+  const isHandsFree = speech.isHandsFree;
+  const state = stageState({
+    connection: hasEnded ? "ended" : (conversation?.state ?? "idle"),
+    player: player.state,
+    speech: speech.mode,
+    isHandsFree,
+    isMuted: microphone.isMuted,
+    isAwaited: turns.isAwaited,
+  });
+  stage.show(state, stageHint(state, isHandsFree));
+  if (state === "listening" || state === "speaking") stage.wake();
+  sound.rest();
+}
+
+function showCode() {
+  setText(
+    byId("code", HTMLElement),
+    codeFor({
+      url: address.url,
+      agent: conversation?.agent,
+      settings: settings.chosen,
+      hasToken: tokenFor(address) !== undefined,
+      handsFree: speech.isHandsFree ? settings.handsFree : undefined,
+    }),
+  );
 }
 
 /**
@@ -401,9 +481,9 @@ player.on("warning", warn);
 microphone.on("warning", warn);
 player.on("state", (state) => {
   unblock.hidden = state !== "blocked";
-  if (state === "playing") wave.wake();
   if (state === "idle") turns.get(player.turn)?.played();
   showInterrupt();
+  showStage();
 });
 player.on("progress", ({ turnId, playedMs, level }) => turns.get(turnId)?.progress(playedMs, level));
 
@@ -428,7 +508,12 @@ byId("save-events", HTMLButtonElement).addEventListener("click", () =>
 byId("save-transcript", HTMLButtonElement).addEventListener("click", () =>
   save("parley-transcript.txt", turns.export()),
 );
-byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew());
+byId("new", HTMLButtonElement).addEventListener("click", () => void startAnew());
+copyOnClick(
+  byId("copy-code", HTMLButtonElement),
+  byId("code", HTMLElement),
+  byId("code-told", HTMLElement),
+);
 
 /** End the session, and begin another. */
 async function startAnew() {
@@ -447,6 +532,7 @@ function forgetWords() {
   turns.clear();
   log.clear();
   latencyChart.clear();
+  usage.clear();
   note.clear();
   settings.open({}, known.choices);
   readOut("");

@@ -31,6 +31,7 @@ export function sentenceOf(problem) {
   const field = fieldOf(problem);
   if (field !== undefined) {
     if (UNASKED.test(field)) return "";
+    if (field === "init.agent") return "That agent is not available here.";
     if (isAboutSettings(problem)) {
       const what = SETTINGS[SETTING.exec(field)?.[1] ?? ""] ?? "That setting is not available here.";
       return `${what} It stays as it was.`;

@@ -33,6 +33,8 @@ export class SettingsForm {
     form.addEventListener("input", () => this.#showNumbers());
     form.addEventListener("change", ({ target }) => {
       if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement)) return;
+      // Not a setting, although it is among them.
+      if (!target.name) return;
       if (target.dataset["handsFree"] !== undefined) onHandsFree();
       else if (target.reportValidity()) {
         this.#asked.push(target.name);
@@ -50,6 +52,15 @@ export class SettingsForm {
       endMs: value("endMs"),
       interruptMs: value("interruptMs"),
     };
+  }
+
+  /** Of the settings, in force as far as is known: those that may be chosen.
+   * @returns {Settings} */
+  get chosen() {
+    const { settings } = this.#choices;
+    return Object.fromEntries(
+      Object.entries(this.#inForce).filter(([name]) => settings.some((each) => each === name)),
+    );
   }
 
   /**

@@ -23,7 +23,7 @@ const PREROLL_MS = 300;
  * @typedef {object} Hooks
  * @property {() => import("parley-client").Conversation | undefined} conversation
  * @property {() => import("parley-client/hands-free.js").HandsFreeSettings} handsFreeSettings
- * @property {() => void} onListen something is to be seen from now on
+ * @property {() => void} onChange it begins or ends to listen
  * @property {(problem: Problem) => void} report
  */
 
@@ -61,6 +61,11 @@ export class SpeechControls {
 
   get isListening() {
     return this.#mode === "listening";
+  }
+
+  /** What the button, or hands-free, does. */
+  get mode() {
+    return this.isHandsFreeOpening ? "opening" : this.#mode;
   }
 
   /** Whether hands-free listens, or will as soon as the browser lets it. */
@@ -104,7 +109,7 @@ export class SpeechControls {
     setText(handsFreeLabel, next === "opening" ? HOLD.opening : "Hands-free");
     hold.disabled = next !== "idle" || !this.#conversation?.canSpeak;
     this.#showHint();
-    if (next === "listening") this.#hooks.onListen();
+    this.#hooks.onChange();
   }
 
   /** Also while the browser asks whether it may listen. */
@@ -125,7 +130,7 @@ export class SpeechControls {
     hold.setAttribute("aria-pressed", String(next !== "idle"));
     setText(holdLabel, HOLD[next]);
     this.#showHint();
-    if (next === "listening") this.#hooks.onListen();
+    this.#hooks.onChange();
   }
 
   #showHint() {

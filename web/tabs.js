@@ -1,6 +1,9 @@
 /** Tabs, as the ARIA Authoring Practices have them: arrows move, what has the focus is shown. */
 
-/** @param {HTMLElement} root with `[role=tab]`s that name their `[role=tabpanel]`s */
+/**
+ * @param {HTMLElement} root with `[role=tab]`s that name their `[role=tabpanel]`s
+ * @returns {(id: string) => void} shows the one of a tab
+ */
 export function showTabs(root) {
   const tabs = [...root.querySelectorAll("[role=tab]")].filter((tab) => tab instanceof HTMLElement);
   /** @param {HTMLElement} chosen */
@@ -22,4 +25,8 @@ export function showTabs(root) {
       next.focus();
     });
   });
+  return (id) => {
+    const tab = tabs.find((each) => each.id === id);
+    if (tab) choose(tab);
+  };
 }

@@ -1,4 +1,5 @@
-/** The tools that were called for a reply, as a row of chips; how each stands is said in words. */
+/** The tools that were called for a reply, as cards: name, state and time; inside, what was given and
+ * what came back, where the deployment shows it. */
 import { element } from "./elements.js";
 
 /** @typedef {import("parley-client/messages.js").ToolUpdate} ToolUpdate */
@@ -6,16 +7,16 @@ import { element } from "./elements.js";
 
 /** @type {Record<import("parley-client/messages.js").ToolState, string>} */
 const STATES = {
-  running: "…",
-  done: "… done",
-  failed: "… failed",
-  cancelled: "… not done",
-  unknown: "… may or may not have been done",
+  running: "running …",
+  done: "done",
+  failed: "failed",
+  cancelled: "not done",
+  unknown: "may or may not have been done",
 };
 
 export class ToolCalls {
   /** @type {Map<string, HTMLElement>} */
-  #chips = new Map();
+  #cards = new Map();
   /** @type {Map<string, Call>} */
   #running = new Map();
 
@@ -27,20 +28,22 @@ export class ToolCalls {
 
   /** Whether anything was called. */
   get any() {
-    return this.#chips.size > 0;
+    return this.#cards.size > 0;
   }
 
   /** @param {Call} call as it stands now */
   show(call) {
-    const { call_id: id = `${this.#chips.size}`, state } = call;
-    const chip = this.#chips.get(id) ?? element("li", "call");
-    if (state) chip.dataset["state"] = state;
+    const { call_id: id = `${this.#cards.size}`, state } = call;
+    const card = this.#cards.get(id) ?? element("li", "call");
+    if (state) card.dataset["state"] = state;
     if (state === "running") this.#running.set(id, call);
     else this.#running.delete(id);
-    const isOpen = chip.querySelector("details")?.open ?? false;
-    chip.replaceChildren(content(call, isOpen));
-    if (!this.#chips.has(id)) this.root.append(chip);
-    this.#chips.set(id, chip);
+    const before = card.querySelector("details");
+    const hadFocus = before?.contains(document.activeElement);
+    card.replaceChildren(content(call, before?.open ?? false));
+    if (hadFocus) card.querySelector("summary")?.focus();
+    if (!this.#cards.has(id)) this.root.append(card);
+    this.#cards.set(id, card);
     this.root.hidden = false;
   }
 
@@ -50,7 +53,7 @@ export class ToolCalls {
   }
 
   clear() {
-    this.#chips.clear();
+    this.#cards.clear();
     this.#running.clear();
     this.root.replaceChildren();
     this.root.hidden = true;
@@ -58,9 +61,18 @@ export class ToolCalls {
 }
 
 /** @param {Call} call */
-export function sentenceOfCall({ name, title, state, ms }) {
-  const took = typeof ms === "number" ? `, ${(ms / 1000).toFixed(1)} s` : "";
-  return `${title || name}${state ? ` ${STATES[state] ?? state}${took}` : ""}`;
+export function sentenceOfCall(call) {
+  return `${call.title || call.name}${call.state ? `: ${[stateOf(call), tookOf(call)].filter(Boolean).join(", ")}` : ""}`;
+}
+
+/** @param {Call} call */
+function stateOf({ state }) {
+  return state ? (STATES[state] ?? state) : "";
+}
+
+/** @param {Call} call */
+function tookOf({ ms }) {
+  return typeof ms === "number" ? `${(ms / 1000).toFixed(1)} s` : "";
 }
 
 /**
@@ -69,9 +81,12 @@ export function sentenceOfCall({ name, title, state, ms }) {
  */
 function content(call, isOpen) {
   const { arguments: given, result } = call;
-  const sentence = sentenceOfCall(call);
-  if (given === undefined && result === undefined) return element("span", "", sentence);
-  const details = element("details", "", element("summary", "", sentence));
+  const line = [
+    element("b", "name", call.title || call.name),
+    ...[stateOf(call), tookOf(call)].filter(Boolean).flatMap((text) => [" ", element("span", "", text)]),
+  ];
+  if (given === undefined && result === undefined) return element("p", "line", ...line);
+  const details = element("details", "", element("summary", "line", ...line));
   details.open = isOpen;
   if (given !== undefined) details.append(part("Given", indented(given)));
   if (result !== undefined) details.append(part("Result", resultOf(result)));

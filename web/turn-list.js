@@ -11,18 +11,24 @@ export class TurnList {
   #wentOn = new Set();
 
   /**
-   * @param {HTMLElement} list
-   * @param {HTMLElement} empty what is shown instead while there is nothing
+   * @param {{list: HTMLElement, times: HTMLElement, empty: HTMLElement}} places where turns are shown,
+   *   their times, and what is shown instead while there is none
    * @param {(turnId: string) => void} onRetry a failed turn is wanted again
    */
-  constructor(list, empty, onRetry) {
+  constructor({ list, times, empty }, onRetry) {
     this.list = list;
+    this.times = times;
     this.empty = empty;
     this.onRetry = onRetry;
   }
 
   get isEmpty() {
     return this.#views.size === 0;
+  }
+
+  /** Whether a reply is waited for, of which nothing is heard yet. */
+  get isAwaited() {
+    return [...this.#views.values()].some((view) => view.isAwaited);
   }
 
   /** @param {string | undefined} turnId */
@@ -35,8 +41,8 @@ export class TurnList {
    * @param {boolean} isSpoken and is being spoken now
    */
   begin({ id, said, cause }, isSpoken) {
-    this.#views.get(id)?.root.remove();
-    const view = new TurnView(this.list, { spoken: isSpoken, text: said, cause });
+    this.#views.get(id)?.remove();
+    const view = new TurnView(this, { spoken: isSpoken, text: said, cause });
     view.onRetry = () => this.onRetry(id);
     view.goesOn = () => !this.#wentOn.has(id) && Boolean(this.#wentOn.add(id));
     this.#keep(id, view);
@@ -45,7 +51,7 @@ export class TurnList {
 
   /** @param {string | undefined} turnId a noise, that hands-free took for speech */
   remove(turnId = "") {
-    this.#views.get(turnId)?.root.remove();
+    this.#views.get(turnId)?.remove();
     this.#views.delete(turnId);
   }
 
@@ -73,7 +79,7 @@ export class TurnList {
     for (const message of history) {
       const { role, text, turn_id, language } = message;
       const known = this.#views.get(turn_id);
-      const view = known ?? new TurnView(this.list, { spoken: false, text: "" });
+      const view = known ?? new TurnView(this, { spoken: false, text: "" });
       this.#keep(turn_id, view);
       if (role === "user") view.setSaid(text, true);
       else view.recall(message);
@@ -84,6 +90,7 @@ export class TurnList {
   clear() {
     this.#views.clear();
     this.list.replaceChildren();
+    this.times.replaceChildren();
     this.empty.hidden = false;
   }
 

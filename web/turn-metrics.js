@@ -26,7 +26,12 @@ export class TurnMetrics {
   #numbers = element("span", "numbers");
   #bar = element("span", "bar");
   #table = element("dl", "parts");
-  #box = element("details", "figures", element("summary", "", this.#numbers, this.#bar), this.#table);
+  #turn = element("span", "turn-name");
+  #box = element(
+    "li",
+    "figures",
+    element("details", "", element("summary", "", this.#turn, this.#numbers, this.#bar), this.#table),
+  );
 
   /** The element to show. */
   get root() {
@@ -36,6 +41,11 @@ export class TurnMetrics {
   constructor() {
     this.#box.hidden = true;
     this.#bar.hidden = true;
+  }
+
+  /** @param {string} text what was said in the turn */
+  name(text) {
+    this.#turn.textContent = text;
   }
 
   /** Times count from here. */

@@ -1,4 +1,4 @@
-/** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
+/** One turn on the page: what was said, the reply, and how far it has been heard. Its times are elsewhere. */
 import { element } from "./elements.js";
 import { TurnMetrics } from "./turn-metrics.js";
 import { ToolCalls } from "./tool-calls.js";
@@ -40,10 +40,10 @@ export class TurnView {
   goesOn = () => false;
 
   /**
-   * @param {HTMLElement} list where turns are shown
+   * @param {{list: HTMLElement, times: HTMLElement}} places where turns are shown, and their times
    * @param {{spoken: boolean, text: string, cause?: string}} what `cause`: why the agent began it
    */
-  constructor(list, { spoken, text, cause }) {
+  constructor({ list, times }, { spoken, text, cause }) {
     this.root = element(
       "li",
       "turn",
@@ -52,8 +52,8 @@ export class TurnView {
       this.#assistant,
       this.#calls.root,
       this.#reply,
-      this.#metricsView.root,
     );
+    times.append(this.#metricsView.root);
     if (cause) this.root.dataset["agent"] = cause;
     this.setState("waiting");
     this.setSaid(text, !spoken);
@@ -62,6 +62,17 @@ export class TurnView {
 
   get text() {
     return this.#text;
+  }
+
+  /** Whether a reply is waited for, of which nothing is heard yet. */
+  get isAwaited() {
+    return this.isOpen && !this.hasAudio && this.root.dataset["state"] !== "listening";
+  }
+
+  /** Take it from the page. */
+  remove() {
+    this.root.remove();
+    this.#metricsView.root.remove();
   }
 
   /** Whether more may come of it. */
@@ -104,6 +115,7 @@ export class TurnView {
   setSaid(text, final) {
     this.#said.textContent = text;
     this.#said.dataset["final"] = String(final);
+    this.#metricsView.name(text);
     this.#showSpeakers();
   }
 
@@ -180,7 +192,7 @@ export class TurnView {
    * @param {string} sentence for a person
    */
   fail(problem, sentence) {
-    if (sentence) this.root.insertBefore(element("p", "problem", sentence), this.#metricsView.root);
+    if (sentence) this.root.append(element("p", "problem", sentence));
     this.#retryable = problem.retryable;
     this.#calls.giveUp();
     this.setState("done");
@@ -222,7 +234,7 @@ export class TurnView {
       again.remove();
       this.onRetry();
     });
-    this.root.insertBefore(again, this.#metricsView.root);
+    this.root.append(again);
   }
 
   /**

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.signals import Samples, samples_of
 from tests.e2e.stack import Stack
@@ -26,10 +26,14 @@ def say(page: Page, text: str) -> None:
     """Type a message, and wait until its reply is over and has been played."""
     turns = page.locator(".turn").count()
     type_message(page, text)
-    turn = page.locator(".turn").nth(turns)
-    turn.get_by_text("total").wait_for(timeout=20_000)
-    turn.get_by_text("first sound").wait_for(timeout=20_000)
+    page.locator(".turn[data-state=done]").nth(turns).wait_for(timeout=20_000)
+    expect(times_of(page, turns)).to_contain_text("first sound", timeout=20_000)
     until_played(page)
+
+
+def times_of(page: Page, turn: int) -> Locator:
+    """Where the times of a turn are shown, in Details."""
+    return page.locator("#times li").nth(turn)
 
 
 def last_reply_audio(stack: Stack) -> Samples:

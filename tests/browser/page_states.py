@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.browser.page import type_message, until_sounding
 from tests.browser.scripted import Message, Reply, ScriptedServer
@@ -14,6 +14,7 @@ CHOICES: Message = {
     "settings": ["language", "record", "speed", "stability", "style", "voice"],
     "voices": [{"id": "21m00Tcm4TlvDq8ikWAM", "name": "Rachel"}, {"id": "b", "name": "Bill"}],
     "languages": ["en", "de", "fr"],
+    "agents": ["concierge", "waiter"],
 }
 SETTINGS: Message = {
     "voice": "21m00Tcm4TlvDq8ikWAM",
@@ -40,7 +41,7 @@ def _conversation(page: Page, server: ScriptedServer) -> None:
     first = Reply(server, server.wait_for("user_message")["turn_id"])
     first.text("It is a quarter to nine.\n\nIs there anything else?")
     first.end("It is a quarter to nine.")
-    page.locator(".turn").get_by_text("total").wait_for()
+    page.locator(".turn[data-state=done]").wait_for()
     type_message(page, "Tell me a story about the sea, a long one, with a storm in it.")
     second = Reply(server, server.wait_for("user_message", 2)["turn_id"])
     second.text(REPLY)
@@ -49,7 +50,7 @@ def _conversation(page: Page, server: ScriptedServer) -> None:
     page.keyboard.press("Escape")
     server.wait_for("interrupt")
     second.end(REPLY, "interrupted", heard="A story about the sea,")
-    expect(page.locator(".turn").nth(1).locator(".numbers")).to_contain_text("total")
+    page.locator(".turn[data-state=done]").nth(1).wait_for()
 
 
 def _speaking(page: Page, server: ScriptedServer) -> None:
@@ -59,6 +60,63 @@ def _speaking(page: Page, server: ScriptedServer) -> None:
     reply.text(REPLY)
     reply.audio(tone(440, 30, 24_000), words=WORDS, chunk_ms=5_000)
     until_sounding(page, 500)
+
+
+def _asked(page: Page, server: ScriptedServer, text: str) -> Reply:
+    """A turn that waits for its reply."""
+    number = len(server.of_type("user_message")) + 1
+    type_message(page, text)
+    reply = Reply(server, server.wait_for("user_message", number)["turn_id"])
+    page.wait_for_selector("#stage[data-state=thinking]")
+    return reply
+
+
+def _thinking(page: Page, server: ScriptedServer) -> None:
+    """Nothing of the reply is heard yet."""
+    _asked(page, server, "What time is it?")
+
+
+def _tools(page: Page, server: ScriptedServer) -> None:
+    """Tools in each of their states; one of them is looked into."""
+    reply = _asked(page, server, "Book a table for two at eight, and tell the cook.")
+    book = {"call_id": "a", "name": "book_table", "title": "Book a table"}
+    reply.send("tool", **book, state="done", ms=1100, arguments={"people": 2}, result='{"n": 4711}')
+    reply.send("reply_text", delta="One moment. ", filler=True)
+    states = ("running", "failed", "cancelled", "unknown")
+    for state, name in zip(states, ("tell_cook", "find_table", "send_mail", "charge"), strict=True):
+        took = {} if state == "running" else {"ms": 240}
+        reply.send("tool", call_id=name, name=name, state=state, **took)
+    page.locator(".call summary").click()
+
+
+def _listening(page: Page, server: ScriptedServer) -> None:
+    """Hands-free, while the user speaks."""
+    page.click("#hands-free")
+    server.wait_for("audio_start")
+    page.wait_for_selector("#stage[data-state=listening]")
+
+
+def _muted(page: Page, server: ScriptedServer) -> None:
+    """The microphone is off."""
+    page.click("#mute")
+    page.wait_for_selector("#stage[data-state=muted]")
+
+
+def _ended(page: Page, server: ScriptedServer) -> None:
+    """The agent has hung up."""
+    reply = _asked(page, server, "Goodbye.")
+    reply.text("Goodbye, and until soon.")
+    reply.end("Goodbye, and until soon.", ends_session=True)
+    server.wait_for("end")
+    server.send(type="session_ended", session_id="s1", reason="ended")
+    page.wait_for_selector("#stage[data-state=ended]")
+
+
+def _offline(page: Page, server: ScriptedServer) -> None:
+    """There is no network."""
+    _conversation(page, server)
+    page.context.set_offline(True)
+    page.wait_for_selector("#stage[data-state=offline]")
 
 
 def _failed_turn(page: Page, server: ScriptedServer) -> None:
@@ -138,7 +196,13 @@ def _panel(tab: str) -> Callable[[Page, ScriptedServer], None]:
 STATES: dict[str, Callable[[Page, ScriptedServer], None]] = {
     "empty": _empty,
     "conversation": _conversation,
+    "thinking": _thinking,
     "speaking": _speaking,
+    "listening": _listening,
+    "muted": _muted,
+    "tools": _tools,
+    "ended": _ended,
+    "offline": _offline,
     "failed turn": _failed_turn,
     "refused": _refused,
     "reconnecting": _reconnecting,
@@ -150,6 +214,18 @@ STATES: dict[str, Callable[[Page, ScriptedServer], None]] = {
     "timing": _panel("Timing"),
     "settings": _panel("Settings"),
 }
+
+IN_ONE_PAGE = (
+    ("empty", "muted", "address"),
+    ("hint", "question"),
+    ("failed turn", "speaking"),
+    ("thinking", "tools", "ended"),
+    ("listening", "offline"),
+    ("conversation", "events", "timing", "settings"),
+    ("new session", "reconnecting"),
+    ("refused",),
+)
+"""Each state can follow the one before it."""
 
 
 def prepare(server: ScriptedServer) -> None:

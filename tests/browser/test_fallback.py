@@ -169,7 +169,7 @@ def test_a_reply_whose_websocket_is_blocked_half_way_is_heard_to_its_last_sample
     proxy.blocks = True
     proxy.cut()
     until_transport(page, "http")
-    page.locator(".turn").get_by_text("total").wait_for(timeout=60_000)
+    page.locator(".turn[data-state=done]").wait_for(timeout=60_000)
     until_played(page)
     made, samples = last_reply_audio(stack), heard(page)
     # Where audio came late there is silence; what sounds is the same.

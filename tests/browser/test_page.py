@@ -47,6 +47,8 @@ def test_where_the_time_went_is_shown(open_page: Open, server: ScriptedServer) -
         re.compile(r"first text \d+ ms\s*first sound \d+ ms\s*total \d+ ms")
     )
     expect(page.locator(".figures .bar i")).to_have_count(5)
+    page.click("#panel-toggle")
+    page.get_by_role("tab", name="Timing").click()
     page.click(".figures summary")
     expect(page.locator(".parts")).to_contain_text("model")
     expect(page.locator(".parts")).to_contain_text("228 ms")
@@ -187,7 +189,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(
 def test_the_tab_key_goes_from_above_to_below_and_shows_where_it_is(open_page: Open) -> None:
     page = open_page()
     visited = []
-    for _ in range(9):
+    for _ in range(13):
         page.keyboard.press("Tab")
         # Whatever has the focus has a ring; the text field's is the border around it, which
         # changes its colour softly.
@@ -204,7 +206,9 @@ def test_the_tab_key_goes_from_above_to_below_and_shows_where_it_is(open_page: O
             page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id")
         )
     assert visited == [
+        "New conversation",
         "Connected",
+        "Settings",
         "Details",
         "What time is it?",
         "Tell me a story about the sea.",
@@ -212,5 +216,7 @@ def test_the_tab_key_goes_from_above_to_below_and_shows_where_it_is(open_page: O
         "text",
         "Hold to talk space",
         "Hands-free",
+        "mute",
+        "mute-voice",
         "say",
     ]

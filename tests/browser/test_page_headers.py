@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Hear, Open, opening
-from tests.browser.page import held, page_of, type_message, until_heard
+from tests.browser.page import held, page_of, times_of, type_message, until_heard
 from tests.e2e.stack import ROOT, Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -49,8 +49,8 @@ def test_everything_that_the_page_does_is_within_its_policy(
         until_heard(page, len(question) / 32_000)
     expect(page.locator(".numbers")).to_contain_text("first sound", timeout=30_000)
     type_message(page, "My name is Alice.")
-    expect(page.locator(".turn").nth(1)).to_contain_text("total", timeout=30_000)
-    expect(page.locator(".turn").nth(1).locator(".bar i").first).to_be_visible()
+    expect(times_of(page, 1)).to_contain_text("total", timeout=30_000)
+    expect(times_of(page, 1).locator(".bar i")).not_to_have_count(0)
     page.click("#hands-free")
     expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
     page.click("#panel-toggle")

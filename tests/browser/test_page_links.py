@@ -409,7 +409,7 @@ def test_who_signs_in_anew_finds_nothing_of_who_was_there_before(
     assert "pear" not in exported.lower()
 
 
-def test_begin_anew_forgets_the_events_and_the_times_too(
+def test_a_new_conversation_forgets_the_events_and_the_times_too(
     opened: Open, browser: Browser, site: str, server: ScriptedServer
 ) -> None:
     page = opened(browser, f"{site}?url={server.url}")
@@ -418,9 +418,7 @@ def test_begin_anew_forgets_the_events_and_the_times_too(
     reply.text("The pears are ripe.")
     reply.end("The pears are ripe.")
     expect(page.locator("#announce")).to_have_text("The pears are ripe.")
-    page.click("#panel-toggle")
-    page.get_by_role("tab", name="Settings").click()
-    page.get_by_role("button", name="Begin anew").click()
+    page.get_by_role("button", name="New conversation").click()
     server.wait_for("end")
     server.send(type="session_ended", session_id="s1", reason="ended")
     server.wait_for("init", 2)

@@ -287,7 +287,7 @@ def test_hands_free_that_was_withdrawn_and_is_wanted_again_listens(open_page: Op
     expect(page.locator("#text")).to_have_attribute("placeholder", re.compile("Just speak"))
 
 
-@pytest.mark.parametrize("how", ["Connect", "Begin anew"])
+@pytest.mark.parametrize("how", ["Connect", "New conversation"])
 def test_whoever_begins_elsewhere_has_no_microphone_open(
     how: str, open_page: Open, server: ScriptedServer
 ) -> None:
@@ -304,9 +304,7 @@ def test_whoever_begins_elsewhere_has_no_microphone_open(
         page.click("#link summary")
         page.press("#url", "Enter")
     else:
-        page.click("#panel-toggle")
-        page.get_by_role("tab", name="Settings").click()
-        page.get_by_role("button", name="Begin anew").click()
+        page.get_by_role("button", name="New conversation").click()
         server.wait_for("end")
         server.send(type="session_ended", session_id="s1", reason="ended")
     server.wait_for("init", 2)
