@@ -1,7 +1,7 @@
 """The reply in the microphone: it does not interrupt itself, and the user still does.
 
-The detector of speech and hands-free are the client's own, and the voices real samples; the clock, the
-loudspeaker and the air between it and the microphone are computed.
+The detector of speech and hands-free are the client's own, and the voices are samples of speech. The
+clock, the loudspeaker and the air between it and the microphone are computed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ LISTEN = """async ({ reply, user, room, echoDb, delayMs, userAtMs }) => {
     let isPlaying = true;
     const timers = new Map();
     const real = { setTimeout, clearTimeout };
-    window.setTimeout = (act, ms) => { const key = {}; timers.set(key, [now + ms, act]); return key; };
+    window.setTimeout = (act, ms) => {
+        const key = {};
+        timers.set(key, [now + ms, act]);
+        return key;
+    };
     window.clearTimeout = (key) => void timers.delete(key);
     const tell = (playing) => {
         if (playing === isPlaying) return;
