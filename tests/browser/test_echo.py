@@ -1,7 +1,7 @@
 """The reply in the microphone: it does not interrupt itself, and the user still does.
 
-The detector of speech and hands-free are the client's own, and the voices are samples of speech. The
-clock, the loudspeaker and the air between it and the microphone are computed.
+The detector of speech and hands-free are the client's own, and the voices are samples of speech.
+The clock, the loudspeaker and the air between it and the microphone are computed.
 """
 
 from __future__ import annotations
