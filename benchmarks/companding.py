@@ -1,14 +1,12 @@
-"""Whether speech recognition suffers from how speech is coded, on recordings of people.
+"""Whether speech recognition suffers from µ-law, on recordings of people.
 
 Downloads Debian's recordings with their texts (Asterisk's prompts, spoken by Allison Smith at
 16 kHz, and PocketSphinx's test data) and three recognisers into a folder: PocketSphinx, Moonshine
-tiny-en and Whisper tiny.en. Each hears every recording as PCM, and as what is left of it after each
-coding, as the clients code it in chunks and the turn function decodes it. The errors are compared
-utterance by utterance. Then: how large a chunk is in each coding, and in zlib without a loss, and
-how long it takes a processor to encode and decode it.
+tiny-en and Whisper tiny.en. Each hears every recording twice, as PCM and as what is left of it
+after µ-law as the clients code it and the turn function decodes it. The errors of both are compared
+utterance by utterance.
 
     python -m benchmarks.companding [--folder DIR] [--most 568] [--ears pocketsphinx moonshine …]
-        [--level-db -30] [--noise-db 10]
 
 Needs apt (Debian or Ubuntu) and 400 MB. With --folder nothing is downloaded twice.
 """
@@ -17,18 +15,14 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import itertools
 import random
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 import wave
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +46,6 @@ RATE_HZ = 16_000
 FEWEST_WORDS = 3
 LONGEST_S = 20
 """Of a longer recording Moonshine repeats a part again and again, in PCM and in µ-law."""
-CHUNK_BYTES = 15_360
-"""480 ms of PCM, as the clients send it."""
-LOSSY = ("µ-law", "DVI4")
-TIMED = 60
-"""How many recordings are coded to see how long that takes."""
 RESAMPLES = 2_000
 SEED = 711
 PROMPTS = "usr/share/asterisk/sounds/en_US_f_Allison"
@@ -81,19 +70,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--most", type=int, default=568, help="how many recordings")
     parser.add_argument("--ears", nargs="*", default=[*EARS], choices=[*EARS])
-    parser.add_argument("--level-db", type=float, default=0.0, help="louder or softer")
-    parser.add_argument("--noise-db", type=float, help="speech to white noise, in each recording")
     parser.add_argument("--fetched", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.fetched:
-        compare(asked)
+        compare(asked.folder, asked.most, asked.ears)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (asked.folder or Path(temporary)).resolve()
         python = fetch(folder)
-        # The last one counts.
-        options = [*sys.argv[1:], "--folder", str(folder), "--fetched"]
-        command = [str(python), "-m", "benchmarks.companding", *options]
+        options = ["--folder", folder, "--most", str(asked.most), "--ears", *asked.ears]
+        command = [python, "-m", "benchmarks.companding", "--fetched", *options]
         subprocess.run(command, cwd=ROOT, check=True)
 
 
@@ -122,140 +108,53 @@ def fetch(folder: Path) -> Path:
 # --- what follows runs where the recognisers are ------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How speech is coded on its way.
-
-    Attributes:
-        encoder: returns what codes one utterance, chunk by chunk.
-        decode: makes PCM of a chunk.
-    """
-
-    encoder: Callable[[], Callable[[bytes], bytes]]
-    decode: Callable[[bytes], bytes]
-
-    def heard(self, pcm: bytes) -> bytes:
-        """Return what the transcriber gets of a recording."""
-        encode = self.encoder()
-        return b"".join(self.decode(encode(chunk)) for chunk in chunks_of(pcm))
-
-
-def codings() -> dict[str, Coding]:
-    """Return the codings, by their names."""
+def compare(folder: Path, most: int, ears: Sequence[str]) -> None:
+    """Print how many words each recogniser got wrong, in PCM and in µ-law."""
     for package in ("layers/parley", "client/python/src"):
         sys.path.insert(0, str(ROOT / package))
-    from parley.audio.dvi4 import decode_dvi4
-    from parley.audio.mulaw import decode_mulaw
-    from parley_client.dvi4 import Dvi4Encoder
-    from parley_client.mulaw import encode_mulaw
-
-    return {
-        "µ-law": Coding(lambda: encode_mulaw, decode_mulaw),
-        "DVI4": Coding(lambda: Dvi4Encoder().encode, decode_dvi4),
-        "µ-law, deltas in zlib": Coding(lambda: lambda pcm: deflated(encode_mulaw(pcm)), bytes),
-    }
-
-
-def deflated(coded: bytes) -> bytes:
-    """Return bytes by how much each differs from the one before, in zlib at its quickest."""
-    pairs = zip(coded, b"\0" + coded, strict=False)
-    return zlib.compress(bytes((byte - before) & 0xFF for byte, before in pairs), 1)
-
-
-def print_chunks(sound: Sequence[bytes]) -> None:
-    """Print how large chunks are in each coding, and how long one takes to encode and decode."""
-    print("\n| coding | bytes | encode, ms | decode, ms |")
-    print("| --- | --- | --- | --- |")
-    whole = 0
-    for name, coding in codings().items():
-        took: dict[str, list[float]] = {"encode": [], "decode": []}
-        size = 0
-        for pcm in sound[:TIMED]:
-            encode = coding.encoder()
-            for chunk in chunks_of(pcm):
-                began_s = time.process_time()
-                coded = encode(chunk)
-                encoded_s = time.process_time()
-                coding.decode(coded)
-                if len(chunk) == CHUNK_BYTES:
-                    took["encode"].append(encoded_s - began_s)
-                    took["decode"].append(time.process_time() - encoded_s)
-                size += len(coded)
-        whole = whole or size
-        encode_ms, decode_ms = (1000 * statistics.median(each) for each in took.values())
-        print(f"| {name} | {size / whole:.3f} of µ-law | {encode_ms:.2f} | {decode_ms:.2f} |")
-
-
-def chunks_of(pcm: bytes) -> Iterator[bytes]:
-    """Yield a recording in chunks, as it is sent."""
-    for at in range(0, len(pcm), CHUNK_BYTES):
-        yield pcm[at : at + CHUNK_BYTES]
-
-
-def compare(asked: argparse.Namespace) -> None:
-    """Print how many words each recogniser got wrong, in PCM and in each coding."""
     from whisper_normalizer.english import EnglishTextNormalizer
 
+    from parley.audio.mulaw import decode_mulaw
+    from parley_client.mulaw import encode_mulaw
+
     normalize = EnglishTextNormalizer()
-    recordings = list(find_recordings(asked.folder / "recordings"))
+    recordings = list(find_recordings(folder / "recordings"))
     random.Random(SEED).shuffle(recordings)
     every = ((each, read_pcm(each.path)) for each in recordings)
     fitting = [(each, pcm) for each, pcm in every if len(pcm) <= LONGEST_S * 2 * RATE_HZ]
-    recordings, sound = map(list, zip(*fitting[: asked.most], strict=True))
-    sound = [change(pcm, asked.level_db, asked.noise_db) for pcm in sound]
+    recordings, sound = map(list, zip(*fitting[:most], strict=True))
     said = [normalize(recording.text).split() for recording in recordings]
-    coded = {"PCM": sound}
-    for name in LOSSY:
-        coded[name] = [codings()[name].heard(pcm) for pcm in sound]
     seconds = sum(map(len, sound)) / 2 / RATE_HZ
     words = sum(map(len, said))
-    print(f"{len(said)} recordings, {words} words, {seconds:.0f} s", flush=True)
-    print(f"level {asked.level_db:+.0f} dB, noise {asked.noise_db} dB\n", flush=True)
-    print("| recogniser | n | coding | WER, PCM | WER | difference (95 %) | other words |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    for ear in asked.ears:
-        heard, errors = {}, {}
-        for coding, pieces in coded.items():
-            hear = EARS[ear](asked.folder)  # what one has heard may change what it hears
-            heard[coding] = [normalize(hear(pcm)).split() for pcm in pieces]
-            errors[coding] = [
-                distance(text, words) for text, words in zip(said, heard[coding], strict=True)
-            ]
-        lengths = list(map(len, said))
-        wer = {coding: 100 * sum(each) / words for coding, each in errors.items()}
-        for base, coding in itertools.combinations(coded, 2):
-            low, high = interval(list(zip(lengths, errors[base], errors[coding], strict=True)))
-            pairs = zip(heard[base], heard[coding], strict=True)
-            different = sum(one != other for one, other in pairs)
-            print(
-                f"| {ear} | {len(said)} | {coding} for {base} | {wer[base]:.2f} % "
-                f"| {wer[coding]:.2f} % | {wer[coding] - wer[base]:+.2f} "
-                f"({low:+.2f} to {high:+.2f}) | {different} of {len(said)} |",
-                flush=True,
+    print(f"{len(said)} recordings, {words} words, {seconds:.0f} s\n", flush=True)
+    print("| recogniser | n | WER, PCM | WER, µ-law | difference (95 %) | other words |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    for ear in ears:
+        # One for each: what it has heard before may change what it hears.
+        hear_pcm, hear_mulaw = EARS[ear](folder), EARS[ear](folder)
+        heard = [
+            (
+                normalize(hear_pcm(pcm)).split(),
+                normalize(hear_mulaw(decode_mulaw(encode_mulaw(pcm)))).split(),
             )
-        for number, (recording, text) in enumerate(zip(recordings, said, strict=True)):
-            if len({tuple(each[number]) for each in heard.values()}) > 1:
-                lines = (" ".join(each[number][:40]) for each in heard.values())
-                print(recording.path.name, " ".join(text), *lines, sep="\n  ", file=sys.stderr)
-    print_chunks(sound)
-
-
-def change(pcm: bytes, level_db: float, noise_db: float | None) -> bytes:
-    """Return a recording at another level, and with noise.
-
-    Args:
-        noise_db: how much louder the speech is, on average over the recording.
-    """
-    import numpy as np
-
-    if not level_db and noise_db is None:
-        return pcm
-    samples = np.frombuffer(pcm, np.int16).astype(np.float64)
-    if noise_db is not None:
-        power = float(np.mean(samples**2)) / 10 ** (noise_db / 10)
-        samples = samples + np.random.default_rng(SEED).normal(0, power**0.5, len(samples))
-    samples = samples * 10 ** (level_db / 20)
-    return np.clip(np.rint(samples), -32_768, 32_767).astype(np.int16).tobytes()
+            for pcm in sound
+        ]
+        pairs = [
+            (len(text), distance(text, pcm), distance(text, mulaw))
+            for text, (pcm, mulaw) in zip(said, heard, strict=True)
+        ]
+        different = sum(pcm != mulaw for pcm, mulaw in heard)
+        for text, pair, recording in zip(said, heard, recordings, strict=True):
+            if pair[0] != pair[1]:
+                lines = (" ".join(words[:40]) for words in (text, *pair))
+                print(recording.path.name, *lines, sep="\n  ", file=sys.stderr)
+        low, high = interval(pairs)
+        wer = [100 * sum(pair[each] for pair in pairs) / words for each in (1, 2)]
+        print(
+            f"| {ear} | {len(pairs)} | {wer[0]:.2f} % | {wer[1]:.2f} % | {wer[1] - wer[0]:+.2f} "
+            f"({low:+.2f} to {high:+.2f}) | {different} of {len(pairs)} |",
+            flush=True,
+        )
 
 
 def find_recordings(folder: Path) -> Iterator[Recording]:

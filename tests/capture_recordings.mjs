@@ -1,19 +1,18 @@
 /**
- * Makes of recordings what a page sends of them: its own resampler, chunks and coding.
+ * Makes of recordings what a page sends of them: its own resampler, chunks and µ-law.
  *
  * Standard input has recordings as a microphone at 48 kHz gives them: a length (32 bits,
  * little-endian) and so many 32-bit floats. Standard output has for each the number of its chunks,
- * and each chunk with its length in bytes before it. Arguments are the formats that the server takes.
+ * and each chunk with its length in bytes before it.
  */
 
 import { readFileSync, writeSync } from "node:fs";
 import { Chunker } from "../client/js/chunker.js";
+import { encodeMulaw } from "../client/js/mulaw.js";
 import { Resampler } from "../client/js/resampler.js";
-import { chooseCoding, encoderOf } from "../client/js/speech-coding.js";
 
 const MICROPHONE_HZ = 48_000;
 const SPEECH_HZ = 16_000;
-const CODING = chooseCoding(process.argv.slice(2));
 /** Samples that an AudioWorklet is given at once. */
 const QUANTUM = 128;
 
@@ -26,8 +25,7 @@ for (let at = 0; at < input.length; ) {
   /** @type {Uint8Array[]} */
   const chunks = [];
   const resampler = new Resampler(MICROPHONE_HZ, SPEECH_HZ);
-  const encode = encoderOf(CODING);
-  const chunker = new Chunker(SPEECH_HZ, (pcm) => chunks.push(encode(pcm)));
+  const chunker = new Chunker(SPEECH_HZ, (pcm) => chunks.push(encodeMulaw(pcm)));
   for (let n = 0; n < length; n += QUANTUM) {
     chunker.push(resampler.push(samples.subarray(n, n + QUANTUM)));
   }

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from parley.audio.dvi4 import decode_dvi4
+from parley.audio.mulaw import decode_mulaw
 from parley.providers.stt import Transcriber
 from parley_standins.spoken_numbers import in_words
 
@@ -104,13 +104,12 @@ def microphone(recording: Recording) -> Signal:
 
 
 def sent_by_a_page(signals: Sequence[Signal]) -> list[list[bytes]]:
-    """Return the chunks, in DVI4, that a page sends of each signal."""
+    """Return the chunks, in µ-law, that a page sends of each signal."""
     node = shutil.which("node", path=f"{ROOT / '.venv' / 'bin'}:/usr/local/bin:/usr/bin")
     assert node is not None, "make test installs node"
     given = b"".join(struct.pack("<I", s.size) + s.astype("<f4").tobytes() for s in signals)
     script = str(ROOT / "tests" / "capture_recordings.mjs")
-    command = [node, script, "dvi4_16000", "mulaw_16000"]
-    made = subprocess.run(command, input=given, capture_output=True, check=True).stdout
+    made = subprocess.run([node, script], input=given, capture_output=True, check=True).stdout
     found: list[list[bytes]] = []
     at = 0
 
@@ -134,7 +133,7 @@ async def transcribe(transcriber: Transcriber, chunks: Sequence[bytes]) -> str:
     stream = await transcriber.open("pcm_16000", "en", "manual")
     try:
         for chunk in chunks:
-            await stream.send(decode_dvi4(chunk))
+            await stream.send(decode_mulaw(chunk))
         await stream.finish()
         text = ""
         async for piece in stream.pieces():

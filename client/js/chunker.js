@@ -4,7 +4,7 @@
  */
 import { encodePcm } from "./pcm.js";
 
-/** What is usual: in DVI4, with its keys, it just fits into 4 write units of the server's table. */
+/** What is usual: in µ-law, with its keys, it just fits into 8 write units of the server's table. */
 export const CHUNK_MS = 480;
 /** The first one, which the server's speech recognition begins with. */
 export const FIRST_CHUNK_MS = 100;

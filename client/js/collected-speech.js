@@ -1,8 +1,8 @@
 /** A spoken turn that is sent in one piece: its chunks, kept until the user has finished. */
 import { fromBase64, toBase64 } from "./base64.js";
 import { Problem } from "./problem.js";
+import { decodeMulaw } from "./mulaw.js";
 import { sampleRateOf } from "./pcm.js";
-import { decoderOf } from "./speech-coding.js";
 
 /** What the HTTP API takes (docs/http.md). */
 export const MAX_SPEECH_S = 60;
@@ -13,19 +13,19 @@ export class CollectedSpeech {
    * @type {Map<number, Uint8Array>} */
   #chunks = new Map();
 
-  #decode;
+  #isMulaw;
 
   /** @param {import("./messages.js").AudioStart} start of a turn that may have begun over a WebSocket */
   constructor({ format = "pcm_16000", attempt }) {
-    this.#decode = decoderOf(format);
-    this.format = this.#decode ? "pcm_16000" : format;
+    this.#isMulaw = format === "mulaw_16000";
+    this.format = format === "mulaw_16000" ? "pcm_16000" : format;
     this.attempt = attempt ?? 1;
   }
 
   /** @param {import("./messages.js").AudioChunk} chunk */
   add({ seq, audio }) {
     const bytes = fromBase64(audio);
-    this.#chunks.set(seq, this.#decode?.(bytes) ?? bytes);
+    this.#chunks.set(seq, this.#isMulaw ? decodeMulaw(bytes) : bytes);
   }
 
   /**

@@ -91,8 +91,8 @@
  * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] Where
  *   speech comes from. Hands-free needs one that notices speech.
  * @property {AudioOutput} [player] Where replies sound. Without one they are text.
- * @property {boolean} [companding] Whether speech is sent in 4 bits a sample (ADPCM), or else in 8
- *   (µ-law), where the server takes it, at a quarter or half of the bytes. Default true.
+ * @property {boolean} [companding] Whether speech is sent in 8 bits a sample (µ-law) where the server
+ *   takes it, at half the price. Default true.
  * @property {{maxMessages?: number, maxBytes?: number}} [queue] How much is kept of what is said
  *   without a connection. Default: 1,000 messages and 4,000,000 bytes.
  */

@@ -18,7 +18,6 @@ import { PageTools } from "./page-tools.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
 import { SilenceClock } from "./silence-clock.js";
-import { chooseCoding } from "./speech-coding.js";
 import { Undelivered } from "./undelivered.js";
 import { Utterances } from "./utterances.js";
 import { Watchdog } from "./watchdog.js";
@@ -485,10 +484,10 @@ export class Conversation extends Emitter {
     return Object.fromEntries(chosen);
   }
 
-  /** @returns {import("./speech-coding.js").Coding} how speech is sent: a server that does not say takes PCM */
+  /** @returns {import("./speech.js").Coding} how speech is sent: a server that does not say takes PCM */
   #coding() {
-    const isCoded = this.#companding && this.transport === "websocket";
-    return chooseCoding(isCoded ? this.choices?.speech_formats : []);
+    const takesMulaw = this.#companding && this.choices?.speech_formats?.includes("mulaw_16000");
+    return takesMulaw && this.transport === "websocket" ? "mulaw_16000" : "pcm_16000";
   }
 
   /** @param {import("./messages.js").Ready} ready */

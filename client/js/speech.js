@@ -1,13 +1,11 @@
 /** A spoken turn on its way out: what was heard, as numbered chunks. */
 import { toBase64 } from "./base64.js";
-import { encoderOf } from "./speech-coding.js";
+import { encodeMulaw } from "./mulaw.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
-/** @typedef {import("./speech-coding.js").Coding} Coding */
+/** @typedef {"pcm_16000" | "mulaw_16000"} Coding of speech on its way out */
 
 const PCM_BYTES_PER_MS = 32;
-/** No coding pads PCM of as many bytes, or of a multiple. */
-const WHOLE_BLOCK_BYTES = 8;
 
 export class Speech {
   /** Heard before the turn was announced.
@@ -19,7 +17,8 @@ export class Speech {
   heardMs = 0;
   /** Of one message, before its base64. */
   maxChunkBytes = 20_480;
-  #encode = encoderOf("pcm_16000");
+  /** @type {Coding} */
+  #coding = "pcm_16000";
   started = false;
   /** Whether the microphone has opened for it. */
   isOpen = false;
@@ -53,7 +52,7 @@ export class Speech {
    */
   start(serverFindsEnds, coding = "pcm_16000", takesPauses = false) {
     this.started = true;
-    this.#encode = encoderOf(coding);
+    this.#coding = coding;
     this.tellsPauses &&= takesPauses;
     this.send({
       type: "audio_start",
@@ -78,10 +77,11 @@ export class Speech {
   /** @param {Uint8Array} pcm */
   #send(pcm) {
     const turn_id = this.turn.id;
-    const size = this.maxChunkBytes - (this.maxChunkBytes % WHOLE_BLOCK_BYTES);
-    for (let at = 0; at < pcm.length; at += size) {
+    const coded = this.#coding === "mulaw_16000" ? encodeMulaw(pcm) : pcm;
+    const size = this.maxChunkBytes - (this.maxChunkBytes % 2);
+    for (let at = 0; at < coded.length; at += size) {
       this.chunks += 1;
-      const audio = toBase64(this.#encode(pcm.subarray(at, at + size)));
+      const audio = toBase64(coded.subarray(at, at + size));
       this.send({ type: "audio_chunk", turn_id, seq: this.chunks, audio });
     }
   }

@@ -32,7 +32,7 @@ import { checkText } from "./message-checks.js";
  * @property {() => Problem | undefined} unable why nothing can be said now
  * @property {() => boolean} isHttp speech recognition hears nothing before the end
  * @property {() => boolean} findsEnds the server's speech recognition notices where speech ends
- * @property {() => import("./speech-coding.js").Coding} coding what the server takes
+ * @property {() => import("./speech.js").Coding} coding what the server takes
  * @property {() => boolean} takesPauses a reply may begin where the user pauses
  * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
  * @property {(turnId: string) => Promise<void>} silence interrupt everything that is running; the

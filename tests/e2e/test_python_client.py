@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from parley.audio.dvi4 import decode_dvi4
+from parley.audio.mulaw import decode_mulaw
 from parley_client import (
     Audio,
     Conversation,
@@ -22,7 +22,7 @@ from parley_client import (
     SessionReplaced,
     StateChanged,
 )
-from parley_client.dvi4 import Dvi4Encoder
+from parley_client.mulaw import encode_mulaw
 from parley_client.turn import Turn
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
@@ -157,7 +157,7 @@ async def test_a_spoken_turn_over_a_network_that_keeps_breaking_is_heard_whole(
             reply = await turn
     assert network.connections > 2
     record = [r for r in stack.elevenlabs.requests() if "speech-to-text" in r["path"]][-1]
-    heard = decode_dvi4(Dvi4Encoder().encode(pcm))  # as it was coded on the way
+    heard = decode_mulaw(encode_mulaw(pcm))  # as it was coded on the way
     assert stack.elevenlabs.audio(record["id"], "in").rstrip(b"\0") == heard.rstrip(b"\0")
     assert reply.transcript
     assert reply.audio == spoken(stack)

@@ -1,20 +1,17 @@
-/** Speech is sent in the fewest bits that the server says it takes, and in PCM everywhere else. */
+/** Speech is sent as the server takes it: µ-law where it says so, PCM everywhere else. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { fromBase64 } from "../base64.js";
-import { decodeDvi4, Dvi4Encoder } from "../dvi4.js";
 import { decodeMulaw, encodeMulaw } from "../mulaw.js";
 import { begun, ready, speaking, turnEnd } from "./connected.js";
 import { Api, conversing, told } from "./fallback-server.js";
 import { FakeMicrophone, FakeSocket, settled } from "./fakes.js";
 
 /** @typedef {import("node:test").TestContext} Context */
-/** @typedef {import("../messages.js").SpeechFormat} Format */
 
 const CHOICES = { settings: [], voices: [], languages: [] };
 const MULAW = { ...CHOICES, speech_formats: ["pcm_16000", "mulaw_16000"] };
-const DVI4 = { ...CHOICES, speech_formats: ["pcm_16000", "mulaw_16000", "dvi4_16000"] };
 const LOUD = new Uint8Array(Int16Array.of(1_000, -2_000, 30_000, -4).buffer);
 /** What a fake microphone hands over when it is stopped: one sample, and what makes it a pair. */
 const LAST = [...encodeMulaw(Uint8Array.of(9, 9))];
@@ -37,16 +34,6 @@ function sent(socket) {
   const chunks = socket.ofType("audio_chunk").map(({ audio }) => [...fromBase64(String(audio))]);
   return { format, chunks };
 }
-
-test("a server that takes DVI4 gets it, in blocks of one stream", async (t) => {
-  const { conversation, microphone, socket } = await connected(t, { choices: DVI4 });
-  await speaking(conversation, microphone);
-  microphone.onChunk(LOUD);
-  microphone.onChunk(LOUD);
-  const encoder = new Dvi4Encoder();
-  const blocks = [LOUD, LOUD].map((pcm) => [...encoder.encode(pcm)]);
-  assert.deepEqual(sent(socket), { format: "dvi4_16000", chunks: blocks });
-});
 
 test("a server that takes µ-law gets it, half as long", async (t) => {
   const { conversation, microphone, socket } = await connected(t, { choices: MULAW });
@@ -98,23 +85,17 @@ test("a long piece is cut into what one message may hold", async (t) => {
   assert.deepEqual(sent(socket).chunks.map(({ length }) => length), [2_000, 2_000, 100]);
 });
 
-for (const format of ["mulaw_16000", "dvi4_16000"]) {
-  test(`what was begun in ${format} is PCM again when it goes on over HTTP`, (t) =>
-    goesOnOverHttp(t, format));
-}
-
-/** @param {Context} t @param {string} format */
-async function goesOnOverHttp(t, format) {
+test("what was begun over a WebSocket is PCM again when it goes on over HTTP", async (t) => {
   const microphone = new FakeMicrophone();
   const api = await Api.running(t);
   api.upgrades = "open";
-  api.speechFormats = ["pcm_16000", /** @type {Format} */ (format)];
+  api.speechFormats = ["pcm_16000", "mulaw_16000"];
   const { conversation, connecting } = conversing(t, api, { microphone, companding: true });
   await connecting;
   const { turn } = await speaking(conversation, microphone);
   microphone.onChunk(LOUD);
   while (!api.said.some(({ type }) => type === "audio_chunk")) await settled();
-  assert.equal(api.said.find(({ type }) => type === "audio_start")?.["format"], format);
+  assert.equal(api.said.find(({ type }) => type === "audio_start")?.["format"], "mulaw_16000");
   const moved = told(conversation, "transport");
   api.block("reset");
   await moved;
@@ -122,10 +103,6 @@ async function goesOnOverHttp(t, format) {
   assert.equal((await turn).reason, "completed");
   const [asked] = api.of("/turns");
   assert.equal(asked?.["format"], "pcm_16000");
-  const encoder = new Dvi4Encoder();
-  const heard =
-    format === "mulaw_16000"
-      ? [decodeMulaw(Uint8Array.of(...encodeMulaw(LOUD), ...LAST))]
-      : [LOUD, Uint8Array.of(9, 9)].map((pcm) => decodeDvi4(encoder.encode(pcm)));
-  assert.deepEqual(Buffer.from(asked?.["audio"], "base64"), Buffer.concat(heard));
-}
+  const heard = decodeMulaw(Uint8Array.of(...encodeMulaw(LOUD), ...LAST));
+  assert.deepEqual([...Buffer.from(asked?.["audio"], "base64")], [...heard]);
+});

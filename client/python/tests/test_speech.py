@@ -20,7 +20,6 @@ from parley_client import (
     TurnFailed,
 )
 from parley_client.chunker import PcmSource
-from parley_client.dvi4 import HEADER_BYTES, Dvi4Encoder
 from parley_client.messages import AudioFormat, Endpointing
 from parley_client.mulaw import encode_mulaw
 from scripted_server import (
@@ -380,8 +379,7 @@ async def test_an_unknown_format_is_refused_with_the_known_ones(server: Scripted
     ("companding", "speech_formats", "format", "sent"),
     [
         (True, ["pcm_16000", "mulaw_16000"], "pcm_16000", "mulaw_16000"),
-        (True, ["pcm_16000", "mulaw_16000", "dvi4_16000"], "pcm_16000", "dvi4_16000"),
-        (False, ["pcm_16000", "mulaw_16000", "dvi4_16000"], "pcm_16000", "pcm_16000"),
+        (False, ["pcm_16000", "mulaw_16000"], "pcm_16000", "pcm_16000"),
         (True, ["pcm_16000", "pcm_24000", "mulaw_16000"], "pcm_24000", "pcm_24000"),
         (True, ["pcm_16000"], "pcm_16000", "pcm_16000"),
         (True, None, "pcm_16000", "pcm_16000"),
@@ -408,11 +406,7 @@ async def test_speech_is_coded_as_the_server_takes_it(
         await conversation.speak(pcm, format=format, real_time=False, companding=companding)
     chunks = [base64.b64decode(each["audio"]) for each in server.messages("audio_chunk")]
     assert [start["format"] for start in server.messages("audio_start")] == [sent]
-    if sent == "dvi4_16000":
-        codes = b"".join(chunk[HEADER_BYTES:] for chunk in chunks)
-        assert codes == Dvi4Encoder().encode(pcm)[HEADER_BYTES:]
-    else:
-        assert b"".join(chunks) == (encode_mulaw(pcm) if sent == "mulaw_16000" else pcm)
+    assert b"".join(chunks) == (encode_mulaw(pcm) if sent == "mulaw_16000" else pcm)
     assert max(map(len, chunks)) <= READY["limits"]["max_chunk_bytes"]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from parley.audio.dvi4 import decode_dvi4
 from parley.audio.mulaw import decode_mulaw
 from parley.errors import ParleyError
 from parley.protocol.messages import MAX_CHUNKS
@@ -188,20 +187,3 @@ async def test_what_is_coded_is_handed_on_as_pcm(monkeypatch: pytest.MonkeyPatch
     assert list(watch.poller.audio.items) == [struct.pack("<2h", 0, 32_124)]
     assert watch.poller.audio_bytes == 4
     assert watch.detector.over
-
-
-async def test_what_cannot_be_decoded_is_told_once_and_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    watch = Watch(monkeypatch, decode=decode_dvi4)
-    bad, good = b"\0\0\xff\0\x77\x77", b"\0\0\0\0\x77\x77"
-    watch.inbox = [ChunkEntry(1, bad), ChunkEntry(2, good), ChunkEntry(3, bad), EndEntry(3, 0)]
-    await watch.after(0)
-    assert list(watch.poller.audio.items) == [decode_dvi4(good)]
-    assert watch.detector.over
-    (error,) = watch.told
-    assert (error.code, error.field) == ("bad_request", "audio_chunk.audio")
-    assert str(error) == (
-        "audio_chunk.audio: expected a step index of 0 to 88 in the third byte; got 255, "
-        "in chunk 1. It was left out."
-    )

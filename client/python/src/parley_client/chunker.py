@@ -10,7 +10,7 @@ from parley_client.errors import BadAudio
 from parley_client.pcm import AUDIBLE_AMPLITUDE, BYTES_PER_SAMPLE, duration_ms, samples_of
 
 CHUNK_MS = 480
-"""How much audio goes into one message. Coded as DVI4 it just fits into 4 write units of the
+"""How much audio goes into one message. Coded as µ-law it just fits into 8 write units of the
 server's table."""
 FIRST_CHUNK_MS = 100
 """Of the first message, which the server's speech recognition begins with."""

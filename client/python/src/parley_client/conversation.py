@@ -55,7 +55,6 @@ from parley_client.pause import Pause
 from parley_client.pcm import BYTES_PER_SAMPLE, SAMPLE_RATES_HZ
 from parley_client.session import Session
 from parley_client.speech import Speech
-from parley_client.speech_encoder import choose_coding
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
@@ -272,8 +271,8 @@ class Conversation:
             real_time: send as a microphone would, rather than at once.
             chunk_ms: how much audio goes into one message, at most. A message is sent sooner at the
                 beginning and when speech pauses. Default: 480, or what the server takes.
-            companding: whether `pcm_16000` is sent in 4 bits a sample (ADPCM), or else in 8
-                (µ-law), where the server takes it, at a quarter or half of the bytes.
+            companding: whether `pcm_16000` is sent in 8 bits a sample (µ-law) where the server
+                takes it, at half the price.
 
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
@@ -300,8 +299,10 @@ class Conversation:
                 f"not {endpointing!r}."
             )
         takes = self.choices.speech_formats if self.choices is not None else ()
-        coding = choose_coding(takes) if companding and format == "pcm_16000" else format
-        turn = self._turns.begin(Utterance.spoken(_new_turn_id(), coding, endpointing))
+        mulaw = companding and format == "pcm_16000" and "mulaw_16000" in takes
+        turn = self._turns.begin(
+            Utterance.spoken(_new_turn_id(), "mulaw_16000" if mulaw else format, endpointing)
+        )
         chunker = Chunker(chunk_bytes, rate_hz, silence_awaited=endpointing == "server_vad")
         chunks = cut_into_chunks(audio, chunker)
         paced = pace(chunks, rate_hz) if real_time else chunks

@@ -60,17 +60,10 @@ AudioFormat: TypeAlias = Literal[
 ]
 """Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
 SpeechFormat: TypeAlias = Literal[
-    "pcm_8000",
-    "pcm_16000",
-    "pcm_22050",
-    "pcm_24000",
-    "pcm_44100",
-    "pcm_48000",
-    "mulaw_16000",
-    "dvi4_16000",
+    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "mulaw_16000"
 ]
-"""How the user's speech is coded: PCM as in `AudioFormat`; µ-law (ITU-T G.711), 8 bits a sample, at
-16 kHz; or DVI4 (IMA ADPCM as in RFC 3551, section 4.5.1), 4 bits a sample, at 16 kHz."""
+"""How the user's speech is coded: PCM as in `AudioFormat`, or µ-law (ITU-T G.711), 8 bits a sample,
+at 16 kHz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
 """Who finds the end of an utterance: the client, or the transcriber."""
 SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "style", "record"]

@@ -6,8 +6,6 @@ failed may be tried again: both send from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from parley_client.encoder import encode_audio
 from parley_client.messages import (
     AudioChunk,
@@ -19,7 +17,7 @@ from parley_client.messages import (
     SpeechFormat,
     UserMessage,
 )
-from parley_client.speech_encoder import speech_encoder
+from parley_client.mulaw import encode_mulaw
 
 
 class Utterance:
@@ -41,9 +39,6 @@ class Utterance:
         """How often it was sent again because a gateway refused a message."""
         self._opening = opening
         self._opened = opening is None
-        self._encode: Callable[[bytes], bytes] = bytes
-        if opening is not None and opening["type"] == "audio_start":
-            self._encode = speech_encoder(opening.get("format"))
         self._chunks: list[bytes] = []
         self._sent_at_s: dict[int, float] = {}
         self._end_sent = False
@@ -119,7 +114,8 @@ class Utterance:
     def add_chunk(self, pcm: bytes) -> AudioChunk:
         """More audio; returns the message that carries it."""
         assert self._opening is not None, "the user says it"
-        self._chunks.append(self._encode(pcm))
+        mulaw = self._opening.get("format") == "mulaw_16000"
+        self._chunks.append(encode_mulaw(pcm) if mulaw else pcm)
         return self._chunk(len(self._chunks))
 
     def end(self) -> AudioEnd:

@@ -6,7 +6,6 @@ of an environment share one TLS context, and it is read with the first `https` U
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import ssl
@@ -51,7 +50,11 @@ class Authorities:
         Raises:
             OSError: the bundle cannot be read.
         """
-        return self.unread if self._is_read else await asyncio.to_thread(self.read)
+        if self._is_read:
+            return self.unread
+        import asyncio  # which functions without an event loop would import for nothing
+
+        return await asyncio.to_thread(self.read)
 
 
 @functools.cache

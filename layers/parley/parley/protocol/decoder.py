@@ -79,7 +79,7 @@ class Decoder:
             raise BadMessage(
                 "bad_request",
                 f"audio_chunk.audio: expected an even number of bytes; got {len(message.audio)}. "
-                "PCM has whole 16-bit samples; µ-law and DVI4 are padded.",
+                "PCM has whole 16-bit samples, and µ-law goes in pairs.",
                 field="audio_chunk.audio",
                 turn_id=message.turn_id,
             )

@@ -65,9 +65,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     @property
     def pcm_format(self) -> AudioFormat:
         """The format of the spoken turn's audio, once it is decoded."""
-        if self.format == "mulaw_16000" or self.format == "dvi4_16000":
-            return "pcm_16000"
-        return self.format
+        return "pcm_16000" if self.format == "mulaw_16000" else self.format
 
     @property
     def complete(self) -> bool:

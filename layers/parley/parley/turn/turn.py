@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from parley.agents.agent import Agent
 from parley.aio.tasks import BackgroundClose, cancel_tasks
-from parley.audio.dvi4 import decode_dvi4
 from parley.audio.mulaw import decode_mulaw
 from parley.audio.pcm import sample_rate_hz
 from parley.aws.management_api import Address
 from parley.config import Deployment
 from parley.errors import ConnectionGone, ParleyError, PostRefused, TurnTimeout, internal_error
-from parley.protocol.messages import Audio, ReplyText, SpeechFormat, TurnEndReason
+from parley.protocol.messages import Audio, ReplyText, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.history import History
 from parley.storage.inbox_entries import BegunEntry, ResumeEntry
@@ -44,11 +42,6 @@ from parley.turn.stop import StopReason, TurnStop
 from parley.turn.tools.plan import turn_before
 from parley.turn.tools.rounds import ToolRounds
 
-DECODERS: Mapping[SpeechFormat, Callable[[bytes], bytes]] = {
-    "mulaw_16000": decode_mulaw,
-    "dvi4_16000": decode_dvi4,
-}
-"""Make PCM of the chunks that come in another format."""
 END_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 SETTLE_MARGIN_S = 1.0
@@ -106,7 +99,7 @@ class Turn:
                 request.received_at_ms,
                 None if request.complete else _endpoint_detector(request, deployment),
                 latency,
-                decode=DECODERS.get(request.format, bytes),
+                decode=decode_mulaw if request.format == "mulaw_16000" else bytes,
                 rhythm=PollRhythm(
                     time.monotonic(),
                     listening=not request.complete,

@@ -40,7 +40,7 @@ class InboxPoller:
     Args:
         read: reads the inbox from a chunk's number on, consistently or not; blocking, run in a
             thread.
-        decode: makes PCM of a chunk; raises ValueError if it cannot, and says what is expected.
+        decode: makes PCM of a chunk.
         attempt: which attempt at the turn this is.
         asked_ms: when it was asked for, in ms since the epoch.
         detector: of a spoken turn; None for a typed one.
@@ -92,7 +92,6 @@ class InboxPoller:
         self.on_utterance: Callable[[], None] = lambda: None
         """Called when the user may have paused, gone on, or finished."""
         self._pause: PauseEntry | None = None
-        self._told_undecodable = False
 
     @property
     def pause(self) -> PauseEntry | None:
@@ -220,20 +219,9 @@ class InboxPoller:
             self._rhythm.note_end()
         else:
             assert isinstance(entry, ChunkEntry)
-            chunk = ChunkEntry(entry.seq, self._decoded(entry))
+            chunk = ChunkEntry(entry.seq, self._decode(entry.audio))
             self._rhythm.note_chunk(chunk.seq, len(chunk.audio), time.monotonic())
             self._hand_on(self._detector.add_chunk(chunk, self._utterance_s()))
-
-    def _decoded(self, chunk: ChunkEntry) -> bytes:
-        """Return a chunk's PCM. One that cannot be decoded is left out, not waited for."""
-        try:
-            return self._decode(chunk.audio)
-        except ValueError as why:
-            if not self._told_undecodable:  # once: its client makes all of them so
-                self._told_undecodable = True
-                problem = f"audio_chunk.audio: {why}, in chunk {chunk.seq}. It was left out."
-                self._tell(ParleyError("bad_request", problem, field="audio_chunk.audio"))
-            return b""
 
     def _let_time_pass(self) -> None:
         if self._detector is None:
@@ -249,6 +237,6 @@ class InboxPoller:
             self.audio.close()
 
     def _hand_on(self, chunks: list[bytes]) -> None:
-        for audio in filter(None, chunks):
+        for audio in chunks:
             self.audio_bytes += len(audio)
             self.audio.put(audio)
