@@ -52,7 +52,7 @@ def test_the_page_goes_on_with_its_session_after_a_restart(
         page = opened(browser, f"http://localhost:{port}/")
         type_message(page, "My name is Alice.")
         expect(page.locator(".turn").first).to_contain_text("Alice", timeout=20_000)
-        page.locator(".turn").first.get_by_text("total").wait_for(timeout=20_000)
+        page.locator(".turn[data-state=done]").wait_for(timeout=20_000)
         until_played(page)
     page.wait_for_selector("#state:not([data-state=ready])", timeout=20_000)
     with run(port, tmp_path):

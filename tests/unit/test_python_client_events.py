@@ -23,7 +23,11 @@ SAMPLES: list[protocol.ServerEvent] = [
         limits=protocol.Limits(),
         protocol=1,
         choices=protocol.Choices(
-            ["voice"], [protocol.Voice("v", "Vera")], ["en", "de"], context=True
+            ["voice"],
+            [protocol.Voice("v", "Vera")],
+            ["en", "de"],
+            context=True,
+            agents=["support"],
         ),
         stand_ins=["transcriber"],
         history=[
