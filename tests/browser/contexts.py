@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Error, Frame, Page
+
+MOTION: Literal["reduce"] = "reduce"
+"""Unless a test looks at what moves: a browser without a graphics card draws each frame by the
+processor."""
 
 # All that Chromium keeps for an origin, but what it has fetched. With `local_storage` goes what a
 # tab has of it.
@@ -59,7 +63,7 @@ class Tab:
         page.set_viewport_size(options["viewport"])
         page.emulate_media(
             color_scheme=options.get("color_scheme", "light"),
-            reduced_motion=options.get("reduced_motion", "no-preference"),
+            reduced_motion=options.get("reduced_motion", MOTION),
         )
 
 
@@ -121,7 +125,7 @@ def taken(browser: Browser, options: dict[str, Any]) -> Kept:
     idle = _idle.setdefault(browser, [])
     kept = next((kept for kept in reversed(idle) if kept.options == options), None)
     if kept is None:
-        kept = Kept(browser, options, browser.new_context(**options))
+        kept = Kept(browser, options, browser.new_context(**{"reduced_motion": MOTION, **options}))
     else:
         idle.remove(kept)
     _used.add(kept)

@@ -38,7 +38,7 @@ FIND = """async () => {
         isBack: history.length > 2,
         isNarrow: innerWidth < 1280,
         isDark: matchMedia("(prefers-color-scheme: dark)").matches,
-        isStill: matchMedia("(prefers-reduced-motion: reduce)").matches,
+        isMoving: matchMedia("(prefers-reduced-motion: no-preference)").matches,
         isUnderTheMouse: document.querySelector("main:hover") !== null,
         wasUsed: window.wasUsed ?? true,
     };
@@ -61,7 +61,7 @@ def test_nothing_of_one_page_is_left_for_the_next(browser: Browser, address: str
         page.click("#text")
         page.evaluate(LEAVE)
         page.set_viewport_size({"width": 320, "height": 568})
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        page.emulate_media(color_scheme="dark", reduced_motion="no-preference")
         page.hover("main")
         context.grant_permissions(["geolocation"])
         context.set_offline(True)
@@ -89,7 +89,7 @@ def test_nothing_of_one_page_is_left_for_the_next(browser: Browser, address: str
             "isBack": False,
             "isNarrow": False,
             "isDark": False,
-            "isStill": False,
+            "isMoving": False,
             "isUnderTheMouse": False,
             "wasUsed": False,
         }
