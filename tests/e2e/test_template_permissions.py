@@ -50,6 +50,7 @@ SCENES = {
     "MessageFunction": ["talk"],
     "TurnFunction ReadTheInboxAndKeepTheHistory": ["talk", "come_back"],
     "TurnFunction CloseAConnectionThatMayNotStay": ["say_nothing_in_time"],
+    "TurnFunction OpenAConnectionBeforeTheFirstPost": ["be_woken"],
     "TurnFunction": ["talk"],
     "FailureFunction EndTheTurn": ["lose_a_function", "lose_a_function_while_away"],
     "FailureFunction TellTheClient": ["lose_a_function"],
@@ -179,6 +180,13 @@ class Clients:
             assert (await client.other())["type"] == "config_updated"
             await client.send(type="end")
             assert (await client.other())["type"] == "session_ended"
+
+    async def be_woken(self) -> None:
+        """Open a session, and say nothing before a function has been woken for what is said: the
+        first turn would open the connection itself."""
+        before = self.stack.log.stat().st_size
+        async with opened(self.stack.url):
+            await logged(self.stack, r'^TurnFunction \| .*"platform\.report"', before)
 
     async def be_silent(self) -> None:
         """Be silent for so long that the agent asks."""

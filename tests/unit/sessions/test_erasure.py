@@ -308,11 +308,16 @@ class _Interleaved:
         self._alive: set[int] = set()
         self._waiting: set[int] = set()
         self._next = -1
+        self._in_call = threading.Lock()
+        """Whoever is chosen because nobody else has moved for a while may not be alone: moto itself
+        has no lock."""
 
     def run(self, steps: list[Callable[[], object]]) -> None:
         """Run the steps to their ends."""
         with ThreadPoolExecutor(len(steps)) as pool:
             self._events.register("before-call.dynamodb", self._pause, unique_id="pause")
+            for over in ("after-call.dynamodb", "after-call-error.dynamodb"):
+                self._events.register(over, self._leave, unique_id="leave")
             try:
                 self._alive = set(range(len(steps)))
                 done = [pool.submit(self._one, n, step) for n, step in enumerate(steps)]
@@ -320,6 +325,8 @@ class _Interleaved:
                     each.result(60)
             finally:
                 self._events.unregister("before-call.dynamodb", unique_id="pause")
+                for over in ("after-call.dynamodb", "after-call-error.dynamodb"):
+                    self._events.unregister(over, unique_id="leave")
 
     def _one(self, number: int, step: Callable[[], object]) -> None:
         _who.number = number
@@ -342,6 +349,10 @@ class _Interleaved:
                 self._changed.notify_all()
             self._waiting.discard(number)
             self._next = -1
+        self._in_call.acquire()
+
+    def _leave(self, **_: Any) -> None:
+        self._in_call.release()
 
     def _choose(self) -> None:
         if self._waiting and self._waiting == self._alive:
