@@ -62,6 +62,8 @@ CALLS_PER_TURN, CALLS_AT_ONCE = 2, 20
 WAKE_S = 4.5
 """What a wake takes at most: the initialisation of an environment, which is billed, and what it may
 wait for a provider (`parley.app.warm_up`)."""
+TURN_GB = 0.5
+"""Memory of the turn function. The one for turns over HTTP, and all others here, count as 1 GB."""
 SHORT_TURN_S = 0.1
 """What a turn takes that ends before it begins."""
 
@@ -221,7 +223,7 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
         * (tokens_in * prices.input_token + tokens_out * prices.output_token),
         "turn function": connections
         * DAY_S
-        * (prices.lambda_gb_s + LISTENING_POLLS_PER_S * prices.read_unit),
+        * (TURN_GB * prices.lambda_gb_s + LISTENING_POLLS_PER_S * prices.read_unit),
         "messages": messages * arriving + (messages - chunks) * costliest("messages"),
         "chunks of no turn": chunks * costliest("chunks of no turn"),
         "turns that are refused": calls
