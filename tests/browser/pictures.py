@@ -52,7 +52,8 @@ def take(browser: Browser, site: str, state: str, name: str, folder: Path) -> No
     with ScriptedServer().running() as server:
         prepare(server)
         size = {"width": look.width, "height": look.height}
-        context = browser.new_context(viewport=size, **look.options)  # type: ignore[arg-type] # as in the docs
+        # Options of several types, of which a dict says no more than that.
+        context = browser.new_context(viewport=size, **look.options)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(f"{site}?url={server.url}")
         page.wait_for_selector("#state[data-state=ready]")

@@ -63,7 +63,7 @@ async def test_the_token_of_the_wordpress_plugin_lets_its_user_in(
     secret_stack: Stack, tmp_path: Path
 ) -> None:
     php = shutil.which("php")
-    if php is None:
+    if php is None:  # `make test` does not install it, for one test of one recipe
         pytest.skip("there is no PHP on this machine")
     (tmp_path / "parley.php").write_text(recipe("A widget in WordPress", "php"))
     (tmp_path / "site.php").write_text((ROOT / "tests" / "e2e" / "wordpress.php").read_text())

@@ -115,7 +115,7 @@ async def test_a_process_that_is_killed_loses_the_last_moment_at_most(tmp_path: 
         await stack.call("put_item", TableName="talks", Item=ITEM)
         while not rows(tmp_path):
             assert time.monotonic() < began + 20
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # nothing tells of a write in another process's file
         process = stack.services._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)

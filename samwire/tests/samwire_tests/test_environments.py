@@ -458,7 +458,7 @@ async def test_while_no_processor_is_free_an_invocation_waits_for_an_environment
     source = """
         import os, time
         def handler(event, context):
-            time.sleep(0.5)
+            time.sleep(0.5)  # so that all of them overlap
             return os.getpid()
     """
     async with running(tmp_path, source) as f:

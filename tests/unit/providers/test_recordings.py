@@ -37,6 +37,7 @@ def chosen() -> list[Recording]:
     return others + short[:: max(1, len(short) // PROMPTS)][:PROMPTS]
 
 
+# Debian's packages and fetched weights: `make test` has both on Debian and Ubuntu alone.
 @pytest.mark.skipif(
     not find_recordings() or not models.are_here(),
     reason="no recordings (pocketsphinx-testdata) or no weights (python -m dev.models)",
