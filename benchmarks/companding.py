@@ -26,7 +26,6 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DEBS = ("asterisk-core-sounds-en-g722", "asterisk-core-sounds-en", "pocketsphinx-testdata")
@@ -110,7 +109,7 @@ def fetch(folder: Path) -> Path:
 
 def compare(folder: Path, most: int, ears: Sequence[str]) -> None:
     """Print how many words each recogniser got wrong, in PCM and in µ-law."""
-    for package in ("layers/parley", "client/python/src"):
+    for package in ("layers/parley", "client/python/src", "standins/src"):
         sys.path.insert(0, str(ROOT / package))
     from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -240,60 +239,16 @@ def pocketsphinx(_folder: Path) -> Hear:
 def moonshine(folder: Path) -> Hear:
     """Moonshine tiny-en, by greedy decoding."""
     import numpy as np
-    import onnxruntime
 
-    assets = folder / "moonshine-voice" / "moonshine_voice" / "assets" / "tiny-en"
-    encoder, decoder = (
-        onnxruntime.InferenceSession(str(assets / f"{name}.ort"))
-        for name in ("encoder_model", "decoder_model_merged")
-    )
-    vocabulary = read_vocabulary((assets / "tokenizer.bin").read_bytes())
-    names = [each.name for each in decoder.get_outputs()[1:]]
-    pasts = [name.replace("present", "past_key_values") for name in names]
-    begin, end = 1, 2
+    from parley_standins.natural.moonshine import Moonshine
+
+    model = Moonshine(folder / "moonshine-voice" / "moonshine_voice" / "assets" / "tiny-en")
 
     def hear(pcm: bytes) -> str:
-        samples = np.frombuffer(pcm, np.int16).astype(np.float32)[None] / 32_768
-        mask = np.ones(samples.shape, np.int64)
-        feed = {"input_values": samples, "attention_mask": mask}
-        (hidden,) = encoder.run(None, feed)
-        state: dict[str, Any] = {past: np.zeros((1, 8, 0, 36), np.float32) for past in pasts}
-        tokens = [begin]
-        for step in range(int(samples.shape[1] / RATE_HZ * 6.5) + 2):
-            logits, *presents = decoder.run(
-                None,
-                {
-                    "encoder_attention_mask": mask,
-                    "input_ids": np.array([[tokens[-1]]], np.int64),
-                    "encoder_hidden_states": hidden,
-                    "use_cache_branch": np.array([step > 0]),
-                    **state,
-                },
-            )
-            for past, present in zip(pasts, presents, strict=True):
-                if step == 0 or "decoder" in past:
-                    state[past] = present
-            tokens.append(int(logits[0, -1].argmax()))
-            if tokens[-1] == end:
-                break
-        pieces = b"".join(vocabulary[token] for token in tokens[1:] if token > end)
-        return pieces.decode("utf-8", "replace").replace("\u2581", " ")
+        samples = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
+        return model.transcribe(samples).text
 
     return hear
-
-
-def read_vocabulary(content: bytes) -> list[bytes]:
-    """Return Moonshine's tokens: each has its length before it, in one byte, or in two from 128."""
-    tokens, at = [], 0
-    while at < len(content):
-        length = content[at]
-        at += 1
-        if length >= 0x80:
-            length = content[at] * 128 + length - 128
-            at += 1
-        tokens.append(content[at : at + length])
-        at += length
-    return tokens
 
 
 def whisper(folder: Path) -> Hear:
